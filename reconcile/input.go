@@ -1,0 +1,89 @@
+package reconcile
+
+import (
+	"net/netip"
+	"time"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// Input is everything a plan depends on. It encodes to JSON, so any plan can be computed again from a file. Compute
+// changes nothing in it.
+type Input struct {
+	Now      time.Time         `json:"now"`
+	Revision Revision          `json:"revision"` // of Set
+	Set      *schema.Set       `json:"set"`      // what Revision declares; nil when no revision was ever accepted
+	Attempt  Attempt           `json:"attempt,omitzero"`
+	Settings Settings          `json:"settings"`
+	State    State             `json:"state"`
+	Minions  map[string]Minion `json:"minions,omitempty"` // every minion that ever joined, by name
+}
+
+// Revision is one commit of the followed ref.
+type Revision struct {
+	Hash     string    `json:"hash,omitempty"`
+	Ref      string    `json:"ref,omitempty"` // as "main"
+	Author   string    `json:"author,omitempty"`
+	Subject  string    `json:"subject,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
+	Trailers []Trailer `json:"trailers,omitempty"` // of all commits since the applied revision, newest first
+}
+
+// Trailer is a "Key: value" line at the end of a commit message. Keys compare without regard to case.
+type Trailer struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// Attempt is what became of the newest revision seen, where that is not the one in force.
+type Attempt struct {
+	Revision Revision  `json:"revision,omitzero"` // zero when Git itself could not be read
+	Errors   []string  `json:"errors,omitempty"`  // why it was not accepted, each with its position
+	Since    time.Time `json:"since,omitzero"`
+}
+
+// Minion is a minion as the server knows it.
+type Minion struct {
+	Report    *assignment.Report    `json:"report,omitempty"` // nil: has not reported since the server started
+	Connected bool                  `json:"connected"`
+	LastSeen  time.Time             `json:"lastSeen,omitzero"` // last message of any sort
+	Table     assignment.Generation `json:"table"`             // acknowledged: the kernel has it
+	Work      assignment.Generation `json:"work"`              // acknowledged: taken over
+	Error     string                `json:"error,omitempty"`   // what it said instead of acknowledging
+}
+
+// Settings are the fleet's, by default [DefaultSettings].
+type Settings struct {
+	PortalNet    netip.Prefix   `json:"portalNet"`
+	PodNet       netip.Prefix   `json:"podNet"`               // cut in /24s, one per minion
+	PublicNets   []netip.Prefix `json:"publicNets,omitempty"` // where public IPs may lie besides the minions' own addresses
+	MinReady     time.Duration  `json:"minReady"`             // how long a pod without probes must run to be ready
+	DrainTimeout time.Duration  `json:"drainTimeout"`         // after it an instance is stopped without every minion's acknowledgement
+	LostAfter    time.Duration  `json:"lostAfter"`            // a minion silent for this long is lost
+	Rest         time.Duration  `json:"rest"`                 // how long a freed address rests
+	FuseShare    float64        `json:"fuseShare"`            // a plan that deletes more than this share of all pods stalls ...
+	FuseCount    int            `json:"fuseCount"`            // ... if that is also more than this many
+}
+
+// DefaultSettings are the settings of a fleet that sets none.
+func DefaultSettings() Settings {
+	return Settings{
+		PortalNet:    netip.MustParsePrefix("10.0.0.0/16"),
+		PodNet:       netip.MustParsePrefix("10.244.0.0/16"),
+		MinReady:     3 * time.Second,
+		DrainTimeout: 30 * time.Second,
+		LostAfter:    60 * time.Second,
+		Rest:         60 * time.Second,
+		FuseShare:    0.5,
+		FuseCount:    4,
+	}
+}
+
+// Annotations and trailers that the plan obeys.
+const (
+	// AnnotationMinReady on a pod or a controller's template: seconds (0 or more) that replace Settings.MinReady.
+	AnnotationMinReady = "reconciler/min-ready-seconds"
+	// TrailerAllowDelete opens the deletion fuse for as many pods as its value says, or for all with "all".
+	TrailerAllowDelete = "Allow-Delete"
+)

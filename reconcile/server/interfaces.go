@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
+)
+
+// ErrNoRevision is wrapped by [Source.Head] when the repository answers and the ref is not there.
+var ErrNoRevision = errors.New("the followed branch does not exist")
+
+// Source is one ref of one repository.
+type Source interface {
+	// Head resolves the ref. Trailers are those of Head's commit and of all its ancestors that are not ancestors of since
+	// (a commit hash; "" or an unknown one: of the head commit alone).
+	Head(ctx context.Context, since string) (reconcile.Revision, error)
+	// Tree is the read-only file tree of a commit, straight from the object database.
+	Tree(ctx context.Context, hash string) (fs.FS, error)
+	// Changed receives when the ref may have moved; it has room for one. It is a hint: Head decides.
+	Changed() <-chan struct{}
+}
+
+// Store keeps decisions.
+type Store interface {
+	// Load returns what was saved last; ok is false if nothing ever was.
+	Load(ctx context.Context) (state reconcile.State, ok bool, err error)
+	// Save keeps state as a whole or not at all: all of it is durable when it returns nil. After an error the outcome is
+	// unknown and the caller must Load before it saves again. A state that somebody else saved meanwhile is not
+	// overwritten: that is an error too.
+	Save(ctx context.Context, state reconcile.State) error
+}
+
+// Fleet is the link to the agents. Its methods may be called concurrently; none blocks on the network.
+type Fleet interface {
+	// Minions is every minion that ever joined, with what it last said.
+	Minions() map[string]reconcile.Minion
+	// Changed receives after Minions changed; it has room for one.
+	Changed() <-chan struct{}
+	// SetTable replaces the table that all minions are to have. It is encoded once.
+	SetTable(assignment.Table)
+	// SetAssignments replaces what each minion is to run. An assignment equal to the last one sent is not sent again.
+	SetAssignments(map[string]assignment.Assignment)
+	// Logs streams a container's log from the minion that has the instance.
+	Logs(ctx context.Context, minion string, r LogRequest) (io.ReadCloser, error)
+	// Token makes a join token that is good for uses joins (0: any number) until it expires.
+	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
+}
+
+// LogRequest names a container's log.
+type LogRequest struct {
+	Instance  string `json:"instance"`
+	Container string `json:"container"`
+	Follow    bool   `json:"follow,omitempty"`
+	Tail      int    `json:"tail"` // negative: all
+	Previous  bool   `json:"previous,omitempty"`
+}

@@ -1,0 +1,66 @@
+package reconcile
+
+import (
+	"net/netip"
+	"time"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// State is every decision taken so far and nothing else: no observation, no heartbeat. It is what the store keeps. Maps are
+// never nil in a State that Compute returned.
+type State struct {
+	Fleet     string                   `json:"fleet"`            // id of the fleet, made once
+	Epoch     uint64                   `json:"epoch"`            // of the running server
+	Sequence  uint64                   `json:"sequence"`         // last number given to a binding, resource version or uid
+	Table     assignment.Generation    `json:"table"`            // of the last table
+	TableHash string                   `json:"tableHash"`        // of its content
+	Applied   Revision                 `json:"applied,omitzero"` // in force; its Set is Accepted
+	Accepted  *schema.Set              `json:"accepted,omitempty"`
+	Bindings  map[string]Binding       `json:"bindings"`          // by instance id
+	Objects   map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
+	Minions   map[string]Node          `json:"minions"`           // by name
+	Resting   map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
+}
+
+// Binding is the decision that one instance of a pod lives on one minion.
+type Binding struct {
+	ID          string                `json:"id"`
+	UID         string                `json:"uid"`
+	Namespace   string                `json:"namespace"`
+	Pod         string                `json:"pod"`
+	Controller  string                `json:"controller,omitempty"`
+	Minion      string                `json:"minion"`
+	Address     netip.Addr            `json:"address"`
+	Hash        string                `json:"hash"`
+	Spec        schema.PodSpec        `json:"spec"`
+	Labels      map[string]string     `json:"labels,omitempty"` // as now declared: they change without a restart
+	Annotations map[string]string     `json:"annotations,omitempty"`
+	Env         []schema.EnvVar       `json:"env,omitempty"` // service variables, fixed when bound
+	Created     time.Time             `json:"created"`
+	Version     uint64                `json:"version"`  // resourceVersion: Sequence when it last changed
+	Revision    string                `json:"revision"` // the commit that caused it
+	Phase       assignment.Phase      `json:"phase"`
+	Since       time.Time             `json:"since"`              // of Phase
+	Withdrawn   assignment.Generation `json:"withdrawn,omitzero"` // the first table without it; set when Phase becomes Drain
+	Reason      string                `json:"reason,omitempty"`   // why it drains or stops
+}
+
+// Record is what the fleet decided about a declared object: pods and controllers have no address.
+type Record struct {
+	UID     string     `json:"uid"`
+	Created time.Time  `json:"created"`
+	Version uint64     `json:"version"`         // resourceVersion
+	Hash    string     `json:"hash"`            // of the whole object, to see that it changed
+	Portal  netip.Addr `json:"portal,omitzero"` // of a service
+}
+
+// Node is what the fleet decided about a minion.
+type Node struct {
+	UID     string       `json:"uid"`
+	Created time.Time    `json:"created"`
+	Network netip.Prefix `json:"network"`          // its pod network
+	Address netip.Addr   `json:"address,omitzero"` // the last it reported, so that routes stay when the server restarts
+	Lost    time.Time    `json:"lost,omitzero"`    // since when it is declared lost
+}

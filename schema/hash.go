@@ -1,0 +1,27 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// CanonicalJSON is the one JSON form of a pod spec in canonical form: fields in the order of the Go types, map keys sorted,
+// nothing that was not written. It is what travels to minions and what [PodSpec.Hash] is taken of.
+func (s *PodSpec) CanonicalJSON() []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("schema: marshal pod spec: " + err.Error())
+	}
+	return b
+}
+
+// Hash identifies what an instance of this spec would need a restart for: lower-case hex SHA-256 of [PodSpec.CanonicalJSON].
+// Labels, annotations and service variables are not part of it, and neither are defaults.
+func (s *PodSpec) Hash() string { return HashBytes(s.CanonicalJSON()) }
+
+// HashBytes is the lower-case hex SHA-256 of b.
+func HashBytes(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
