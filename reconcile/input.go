@@ -48,6 +48,7 @@ type Minion struct {
 	Report    *assignment.Report    `json:"report,omitempty"` // nil: has not reported since the server started
 	Connected bool                  `json:"connected"`
 	LastSeen  time.Time             `json:"lastSeen,omitzero"` // last message of any sort
+	Reported  time.Time             `json:"reported,omitzero"` // when Report was received
 	Table     assignment.Generation `json:"table"`             // acknowledged: the kernel has it
 	Work      assignment.Generation `json:"work"`              // acknowledged: taken over
 	Error     string                `json:"error,omitempty"`   // what it said instead of acknowledging

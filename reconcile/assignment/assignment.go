@@ -78,3 +78,12 @@ type Peer struct {
 	Address netip.Addr   `json:"address"`
 	Network netip.Prefix `json:"network"`
 }
+
+// LogRequest names a container's log.
+type LogRequest struct {
+	Instance  string `json:"instance"`
+	Container string `json:"container"`
+	Follow    bool   `json:"follow,omitempty"` // go on until the container ends or the reader goes
+	Tail      int    `json:"tail"`             // last lines only; negative: all
+	Previous  bool   `json:"previous,omitempty"`
+}

@@ -46,16 +46,7 @@ type Fleet interface {
 	// SetAssignments replaces what each minion is to run. An assignment equal to the last one sent is not sent again.
 	SetAssignments(map[string]assignment.Assignment)
 	// Logs streams a container's log from the minion that has the instance.
-	Logs(ctx context.Context, minion string, r LogRequest) (io.ReadCloser, error)
+	Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error)
 	// Token makes a join token that is good for uses joins (0: any number) until it expires.
 	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
-}
-
-// LogRequest names a container's log.
-type LogRequest struct {
-	Instance  string `json:"instance"`
-	Container string `json:"container"`
-	Follow    bool   `json:"follow,omitempty"`
-	Tail      int    `json:"tail"` // negative: all
-	Previous  bool   `json:"previous,omitempty"`
 }
