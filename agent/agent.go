@@ -1,0 +1,302 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"reconciler/reconcile/assignment"
+)
+
+const (
+	reportAtLeast = 20 * time.Second       // a report is repeated after this long even if nothing changed
+	observeEvery  = 15 * time.Second       // the runtime is looked at this often even if no event came
+	retryAfter    = time.Second            // after a runtime or a kernel that did not answer
+	progressEvery = 500 * time.Millisecond // between two reports of one pull
+)
+
+// Config is what an Agent needs. All fields but Labels are required.
+type Config struct {
+	Dir        string            // the agent's own directory; holds the kept assignment
+	Minion     string            // name of this minion
+	Address    netip.Addr        // its own address, where other minions reach its pods through
+	Labels     map[string]string // for nodeSelector
+	Capacity   assignment.Capacity
+	Version    string
+	BootID     string
+	Controller Controller
+	Runtime    Runtime
+	Network    Network
+	Router     Router
+	Parallel   int // instances that are started at the same time; 0 means 4
+	Log        *slog.Logger
+}
+
+// Agent is one minion's loop. It is made by New and run once by Run.
+type Agent struct {
+	Config
+	started time.Time
+	keep    *keeper
+	wake    chan struct{} // room for one: the pod loop has something to look at
+	routes  chan struct{} // room for one: the route loop has
+	slots   chan struct{} // one per instance that may be starting
+
+	mu       sync.Mutex        // protects the fields below, never held over I/O
+	progress map[string]string // by instance: what its pull says
+	problem  string            // of the routes
+
+	// Owned by the pod loop.
+	memory   map[string]*Memory
+	workers  map[string]*worker
+	done     chan outcome
+	observed []Observed
+	last     *assignment.Report
+	lastSent time.Time
+}
+
+// worker is one action under way.
+type worker struct {
+	verb   Verb
+	cancel context.CancelFunc
+}
+
+// New checks the configuration and reads what an earlier agent kept. It starts nothing.
+func New(c Config) (*Agent, error) {
+	switch {
+	case c.Dir == "" || c.Minion == "" || !c.Address.IsValid():
+		return nil, errors.New("agent: directory, minion and address are required")
+	case c.Controller == nil || c.Runtime == nil || c.Network == nil || c.Router == nil || c.Log == nil:
+		return nil, errors.New("agent: controller, runtime, network, router and log are required")
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 4
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make agent directory: %w", err)
+	}
+	k, err := loadKept(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		Config: c, keep: &keeper{kept: k, dir: c.Dir},
+		wake: make(chan struct{}, 1), routes: make(chan struct{}, 1), slots: make(chan struct{}, c.Parallel),
+		progress: map[string]string{}, memory: map[string]*Memory{}, workers: map[string]*worker{}, done: make(chan outcome, 64),
+	}, nil
+}
+
+// Run makes the minion as assigned until ctx ends, and returns after the last action under way has been given up. It stops
+// no container and removes no route.
+func (a *Agent) Run(ctx context.Context) error {
+	a.started = time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.listen(ctx) })
+	g.Go(func() error { return a.routeLoop(ctx) })
+	g.Go(func() error { return a.podLoop(ctx, g) })
+	err := g.Wait()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// listen passes what others notice on to the two loops.
+func (a *Agent) listen(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.Controller.Changed():
+			poke(a.routes)
+			poke(a.wake)
+		case <-a.Runtime.Events():
+			poke(a.wake)
+		}
+	}
+}
+
+// podLoop runs Step whenever something may have changed.
+func (a *Agent) podLoop(ctx context.Context, g *errgroup.Group) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.wake:
+		case <-timer.C:
+		case o := <-a.done:
+			a.finish(o)
+		}
+		for more := true; more; {
+			select {
+			case o := <-a.done:
+				a.finish(o)
+			default:
+				more = false
+			}
+		}
+		next := a.step(ctx, func(f func()) { g.Go(func() error { f(); return nil }) })
+		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+// step takes over a newer assignment, observes, starts what is to be done, and reports. It returns when to look again at the
+// latest.
+func (a *Agent) step(ctx context.Context, spawn func(func())) time.Time {
+	assigned, _ := a.Controller.Latest()
+	kept, taken, refused := a.keep.offerAssignment(assigned, a.Minion)
+	switch {
+	case refused != "":
+		a.Log.Error("refused assignment", "minion", a.Minion, "err", refused)
+		a.Controller.Ack(assignment.Generation{}, assignment.Generation{}, refused)
+	case kept.Assignment != nil:
+		a.Controller.Ack(assignment.Generation{}, kept.Assignment.Generation, "")
+		if taken {
+			a.Log.Debug("took assignment", "generation", kept.Assignment.Generation.String())
+			poke(a.routes) // the pod network may be new
+		}
+	}
+	now := time.Now()
+	octx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	observed, err := a.Runtime.Observe(octx)
+	cancel()
+	if err != nil {
+		if ctx.Err() == nil {
+			a.Log.Warn("could not observe the runtime", "err", err)
+			a.report(ctx, kept.Assignment, []string{"runtime: " + err.Error()}, now)
+		}
+		return now.Add(retryAfter)
+	}
+	a.observed = observed
+	next := now.Add(observeEvery)
+	if kept.Assignment != nil {
+		next = earlier(next, a.act(ctx, kept.Assignment, spawn, now))
+	}
+	a.report(ctx, kept.Assignment, nil, now)
+	return next
+}
+
+// act starts a worker for each instance that has something to do and no worker yet.
+func (a *Agent) act(ctx context.Context, assigned *assignment.Assignment, spawn func(func()), now time.Time) (wake time.Time) {
+	if a.keep.takeRepair() {
+		for _, m := range a.memory {
+			m.Attached = false
+		}
+	}
+	listed := map[string]bool{}
+	defer func() { a.keep.forget(listed) }()
+	for i := range assigned.Instances {
+		d := a.keep.decode(assigned.Instances[i])
+		listed[d.ID] = true
+		m := a.memory[d.ID]
+		if m == nil {
+			m = &Memory{Images: map[string]bool{}}
+			a.memory[d.ID] = m
+		}
+		if w := a.workers[d.ID]; w != nil {
+			if d.Phase == assignment.Stop && w.verb != TakeOff {
+				w.cancel() // its end wakes us
+			}
+			continue
+		}
+		action, at := Next(d, find(a.observed, d.ID), *m, now)
+		wake = earlier(wake, at)
+		if action == nil {
+			continue
+		}
+		wctx, cancel := context.WithCancel(ctx)
+		a.workers[d.ID] = &worker{verb: action.Verb, cancel: cancel}
+		gateway := assigned.Network.Addr().Next()
+		spawn(func() {
+			o := a.do(wctx, d, action, gateway)
+			cancel()
+			select {
+			case a.done <- o:
+			case <-ctx.Done():
+			}
+		})
+	}
+	for id := range a.memory {
+		if !listed[id] && a.workers[id] == nil {
+			delete(a.memory, id)
+		}
+	}
+	return wake
+}
+
+// report hands the newest observation to the controller if it says something new, or if the last was long ago. With
+// problems, what was observed last still stands.
+func (a *Agent) report(ctx context.Context, assigned *assignment.Assignment, problems []string, now time.Time) {
+	a.mu.Lock()
+	if a.problem != "" {
+		problems = append(problems, "routes: "+a.problem)
+	}
+	progress := make(map[string]string, len(a.progress))
+	for id, p := range a.progress {
+		progress[id] = p
+	}
+	a.mu.Unlock()
+	r := assignment.Report{Minion: a.Minion, Address: a.Address, Labels: a.Labels, Capacity: a.Capacity, Version: a.Version,
+		BootID: a.BootID, Started: a.started, Problems: problems}
+	if a.last != nil {
+		r.Runtime = a.last.Runtime
+	}
+	if r.Runtime == "" && len(problems) == 0 {
+		vctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		r.Runtime, _ = a.Runtime.Version(vctx) // asked again with the next report
+		cancel()
+	}
+	listed := map[string]bool{}
+	if assigned != nil {
+		for i := range assigned.Instances {
+			d := a.keep.decode(assigned.Instances[i])
+			listed[d.ID] = true
+			o := find(a.observed, d.ID)
+			var m Memory
+			if a.memory[d.ID] != nil {
+				m = *a.memory[d.ID]
+			}
+			if d.Phase == assignment.Stop && o == nil && m.Stopped {
+				continue
+			}
+			r.Instances = append(r.Instances, instanceStatus(&d, o, m, progress[d.ID], now))
+		}
+	}
+	for i := range a.observed {
+		if !listed[a.observed[i].ID] {
+			r.Instances = append(r.Instances, instanceStatus(nil, &a.observed[i], Memory{}, "", now))
+		}
+	}
+	slices.SortFunc(r.Instances, func(x, y assignment.InstanceStatus) int { return compare(x.ID, y.ID) })
+	if a.last != nil && now.Sub(a.lastSent) < reportAtLeast && a.last.Runtime == r.Runtime && slices.Equal(a.last.Problems, r.Problems) &&
+		sameReport(a.last.Instances, r.Instances) {
+		return
+	}
+	a.last, a.lastSent = &r, now
+	a.Controller.Report(r)
+}
+
+func find(observed []Observed, id string) *Observed {
+	i, ok := slices.BinarySearchFunc(observed, id, func(o Observed, id string) int { return compare(o.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &observed[i]
+}
+
+// poke sends to a channel that has room for one.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

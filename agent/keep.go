@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"reconciler/reconcile/assignment"
+)
+
+// kept is what the agent goes on with while the server is away. It is one file, replaced as a whole: a crash leaves either
+// the old or the new one.
+type kept struct {
+	Fleet      string                 `json:"fleet"` // of the first assignment ever taken; others are refused
+	Assignment *assignment.Assignment `json:"assignment,omitempty"`
+	Table      *assignment.Table      `json:"table,omitempty"`
+}
+
+// loadKept reads the file; one that is not there is an empty kept.
+func loadKept(dir string) (kept, error) {
+	var k kept
+	b, err := os.ReadFile(keptFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	}
+	if err != nil {
+		return k, fmt.Errorf("read kept assignment: %w", err)
+	}
+	if err := json.Unmarshal(b, &k); err != nil {
+		return kept{}, fmt.Errorf("read kept assignment %q: %w", keptFile(dir), err)
+	}
+	return k, nil
+}
+
+// save replaces the file durably.
+func (k kept) save(dir string) error {
+	b, err := json.Marshal(k)
+	if err != nil {
+		return fmt.Errorf("keep assignment: %w", err)
+	}
+	f, err := os.CreateTemp(dir, ".kept-*")
+	if err != nil {
+		return fmt.Errorf("keep assignment: %w", err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("keep assignment: %w", err)
+	}
+	if err := os.Rename(f.Name(), keptFile(dir)); err != nil {
+		return fmt.Errorf("keep assignment: %w", err)
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("keep assignment: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("keep assignment: %w", err)
+	}
+	return nil
+}
+
+func keptFile(dir string) string { return filepath.Join(dir, "kept.json") }
+
+// takeAssignment decides whether a received assignment replaces the kept one: only of the same fleet, for this minion, and
+// not older. why is empty if it does.
+func (k *kept) takeAssignment(a *assignment.Assignment, minion string) (why string) {
+	switch {
+	case k.Fleet != "" && a.Fleet != k.Fleet:
+		return fmt.Sprintf("assignment of fleet %q refused: this minion belongs to fleet %q", a.Fleet, k.Fleet)
+	case a.Minion != minion:
+		return fmt.Sprintf("assignment for minion %q refused: this is %q", a.Minion, minion)
+	case k.Assignment != nil && a.Generation.Compare(k.Assignment.Generation) < 0:
+		return fmt.Sprintf("assignment of generation %s refused: %s is in force; was the server's store restored from an old copy?", a.Generation, k.Assignment.Generation)
+	}
+	k.Fleet, k.Assignment = a.Fleet, a
+	return ""
+}
+
+// takeTable is takeAssignment for the table.
+func (k *kept) takeTable(t *assignment.Table) (why string) {
+	switch {
+	case k.Fleet != "" && t.Fleet != k.Fleet:
+		return fmt.Sprintf("routes of fleet %q refused: this minion belongs to fleet %q", t.Fleet, k.Fleet)
+	case k.Table != nil && t.Generation.Compare(k.Table.Generation) < 0:
+		return fmt.Sprintf("routes of generation %s refused: %s is in force; was the server's store restored from an old copy?", t.Generation, k.Table.Generation)
+	}
+	k.Fleet, k.Table = t.Fleet, t
+	return ""
+}

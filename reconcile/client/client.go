@@ -1,0 +1,126 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
+)
+
+// ErrNoServer is wrapped when nobody answers on the socket.
+var ErrNoServer = errors.New("no server answers")
+
+// Client talks to one server. Its methods may be called concurrently.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// New makes a client of the server that listens on the unix socket. It connects to nothing yet.
+func New(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Status is what is true.
+func (c *Client) Status(ctx context.Context) (s reconcile.Status, err error) {
+	return s, c.fetch(ctx, "/v1/status", &s)
+}
+
+// Snapshot is the input of the server's last step.
+func (c *Client) Snapshot(ctx context.Context) (in reconcile.Input, err error) {
+	return in, c.fetch(ctx, "/v1/snapshot", &in)
+}
+
+// Plan is what the server's last step decided.
+func (c *Client) Plan(ctx context.Context) (p reconcile.Plan, err error) {
+	return p, c.fetch(ctx, "/v1/plan", &p)
+}
+
+// Version is the server's.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	return c.text(ctx, http.MethodGet, "/v1/version", nil)
+}
+
+// Token makes a join token for uses joins (0: any number), valid for d.
+func (c *Client) Token(ctx context.Context, uses int, d time.Duration) (string, error) {
+	return c.text(ctx, http.MethodPost, "/v1/tokens", url.Values{"uses": {strconv.Itoa(uses)}, "valid": {d.String()}})
+}
+
+// Logs streams a container's log. The caller closes it.
+func (c *Client) Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error) {
+	q := url.Values{"minion": {minion}, "instance": {r.Instance}, "container": {r.Container}, "tail": {strconv.Itoa(r.Tail)},
+		"follow": {strconv.FormatBool(r.Follow)}, "previous": {strconv.FormatBool(r.Previous)}}
+	res, err := c.do(ctx, http.MethodGet, "/v1/logs", q)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
+
+func (c *Client) fetch(ctx context.Context, path string, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	res, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.NewDecoder(res.Body).Decode(v); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+func (c *Client) text(ctx context.Context, method, path string, q url.Values) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	res, err := c.do(ctx, method, path, q)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return string(b), nil
+}
+
+// do sends a request; an answer that is not a success is an error with its text.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://server"+path+"?"+q.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", path, err)
+	}
+	res, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w on %s", ErrNoServer, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("open socket %s: permission denied: it is for root alone", c.socket)
+	case err != nil:
+		return nil, fmt.Errorf("ask %s: %w", path, err)
+	}
+	if res.StatusCode >= 400 {
+		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+		_ = res.Body.Close()
+		return nil, errors.New(strings.TrimSpace(string(b)))
+	}
+	return res, nil
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"reconciler/reconcile/assignment"
+)
+
+// API answers the CLI:
+//
+//	GET  /v1/status    reconcile.Status
+//	GET  /v1/snapshot  reconcile.Input, against which a diff is computed
+//	GET  /v1/plan      reconcile.Plan of the last step
+//	GET  /v1/logs      ?minion=&instance=&container=&follow=&tail=&previous=: the log, as text, as it comes
+//	POST /v1/tokens    ?uses=&valid=: a join token, as text
+//	GET  /v1/version   text
+//
+// An error is a text with a status of 400 and above. Whoever can open the socket may do all of this, so the socket is for
+// root alone.
+func (s *Server) API(version string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Status()) })
+	mux.HandleFunc("GET /v1/snapshot", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Snapshot()) })
+	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Plan()) })
+	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) })
+	mux.HandleFunc("GET /v1/logs", s.logs)
+	mux.HandleFunc("POST /v1/tokens", s.token)
+	return mux
+}
+
+// ServeAPI answers on l until ctx ends.
+func ServeAPI(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve API: %w", err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = srv.Shutdown(end) // what is left is cut by Close
+	_ = srv.Close()
+	<-done
+	return nil
+}
+
+func (s *Server) answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.Log.Debug("could not answer", "err", err)
+	}
+}
+
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	uses, err := strconv.Atoi(r.FormValue("uses"))
+	valid, err2 := time.ParseDuration(r.FormValue("valid"))
+	if err := errors.Join(err, err2); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	t, err := s.Fleet.Token(r.Context(), uses, valid)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_, _ = io.WriteString(w, t)
+}
+
+func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
+	tail, err := strconv.Atoi(r.FormValue("tail"))
+	if err != nil {
+		http.Error(w, "tail: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	log, err := s.Fleet.Logs(r.Context(), r.FormValue("minion"), assignment.LogRequest{
+		Instance: r.FormValue("instance"), Container: r.FormValue("container"), Tail: tail,
+		Follow: r.FormValue("follow") == "true", Previous: r.FormValue("previous") == "true",
+	})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer func() { _ = log.Close() }()
+	stop := context.AfterFunc(r.Context(), func() { _ = log.Close() })
+	defer stop()
+	flush := http.NewResponseController(w)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := log.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return
+			}
+			_ = flush.Flush()
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && r.Context().Err() == nil {
+				_, _ = fmt.Fprintf(w, "\nlog ended early: %v\n", err)
+			}
+			return
+		}
+	}
+}

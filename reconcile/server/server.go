@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"reconciler/reconcile"
+	"reconciler/schema"
+)
+
+const (
+	stepTimeout = time.Minute          // of one step's calls to Git and the store
+	retryAfter  = time.Second          // after a store or a repository that did not answer
+	statusEvery = 30 * time.Second     // a step is made this often even if nothing is heard
+	quiet       = 2 * time.Millisecond // reports that come within it are planned together
+)
+
+// Config is what a Server needs; all fields are required but Load's warnings.
+type Config struct {
+	State    reconcile.State // as loaded, with the epoch of this start
+	Settings reconcile.Settings
+	Source   Source
+	Store    Store
+	Fleet    Fleet
+	// Load turns a revision's tree into the objects it declares, or all its errors: an error that unwraps to several is
+	// shown as several.
+	Load func(fs.FS) (*schema.Set, []string, error)
+	Log  *slog.Logger
+}
+
+// Server is the control loop. It is made by New and run once by Run; its other methods may be called concurrently.
+type Server struct {
+	Config
+
+	// Owned by Run.
+	saved      reconcile.State // what the store is known to hold
+	mustLoad   bool            // the outcome of a save is unknown
+	head       reconcile.Revision
+	set        *schema.Set // of head, nil if it did not load
+	warnings   []string
+	attempt    reconcile.Attempt
+	lookAtHead bool
+
+	mu     sync.RWMutex // protects the fields below
+	input  reconcile.Input
+	plan   reconcile.Plan
+	status reconcile.Status
+}
+
+// NewState is the state of a fleet that has decided nothing yet, with an id of its own.
+func NewState() reconcile.State {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return reconcile.State{Fleet: hex.EncodeToString(id[:])}
+}
+
+// New checks the configuration. It starts nothing.
+func New(c Config) (*Server, error) {
+	if c.Source == nil || c.Store == nil || c.Fleet == nil || c.Load == nil || c.Log == nil {
+		return nil, errors.New("server: source, store, fleet, load and log are required")
+	}
+	if c.State.Fleet == "" || c.State.Epoch == 0 {
+		return nil, errors.New("server: state has no fleet or no epoch")
+	}
+	return &Server{Config: c, saved: c.State, lookAtHead: true}, nil
+}
+
+// Run makes steps until ctx ends. It ends no container and withdraws no route.
+func (s *Server) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.Source.Changed():
+			s.lookAtHead = true
+		case <-s.Fleet.Changed():
+			pause(ctx, quiet)
+		case <-timer.C:
+		}
+		next, err := s.step(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			s.Log.Warn("step ended early", "err", err)
+			next = time.Now().Add(retryAfter)
+		}
+		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+// pause lets reports that come together be planned together.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// step observes, computes, saves and publishes once, and says when the next step is due at the latest.
+func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	if s.mustLoad {
+		state, ok, err := s.Store.Load(ctx)
+		if err != nil {
+			return now, fmt.Errorf("load state: %w", err)
+		}
+		if ok {
+			state.Epoch = max(state.Epoch, s.saved.Epoch)
+			s.saved = state
+		}
+		s.mustLoad = false
+	}
+	if s.lookAtHead || len(s.attempt.Errors) > 0 && s.attempt.Revision.Hash == "" {
+		s.look(ctx, now)
+	}
+	in := reconcile.Input{
+		Now: now, Revision: s.head, Set: s.set, Attempt: s.attempt, Settings: s.Settings, State: s.saved, Minions: s.Fleet.Minions(),
+	}
+	if s.set == nil { // what is in force stays in force
+		in.Revision, in.Set = s.saved.Applied, s.saved.Accepted
+	}
+	plan := reconcile.Compute(in)
+	plan.Warnings = append(plan.Warnings, s.warnings...)
+	if !reflect.DeepEqual(plan.State, s.saved) {
+		if err := s.Store.Save(ctx, plan.State); err != nil {
+			s.mustLoad = true
+			return now, fmt.Errorf("save state: %w", err)
+		}
+		if plan.State.Applied.Hash != s.saved.Applied.Hash {
+			s.Log.Info("applied revision", "revision", plan.State.Applied.Hash, "took", time.Since(now).Round(time.Millisecond).String())
+		}
+		s.saved = plan.State
+	}
+	s.Fleet.SetTable(plan.Table)
+	s.Fleet.SetAssignments(plan.Assignments)
+	status := reconcile.Summarize(in, plan)
+	s.mu.Lock()
+	s.input, s.plan, s.status = in, plan, status
+	s.input.State = plan.State
+	s.mu.Unlock()
+	next := now.Add(statusEvery)
+	if !plan.Wake.IsZero() && plan.Wake.Before(next) {
+		next = plan.Wake
+	}
+	if len(s.attempt.Errors) > 0 && s.attempt.Revision.Hash == "" && now.Add(retryAfter).Before(next) {
+		next = now.Add(retryAfter)
+	}
+	return next, nil
+}
+
+// look resolves the followed ref and loads its tree if it moved. Whatever goes wrong becomes the attempt's errors: the
+// accepted set stays.
+func (s *Server) look(ctx context.Context, now time.Time) {
+	s.lookAtHead = false
+	head, err := s.Source.Head(ctx, s.saved.Applied.Hash)
+	if err != nil {
+		s.refuse(reconcile.Revision{}, now, err)
+		return
+	}
+	if head.Hash == s.head.Hash && s.set != nil {
+		s.head, s.attempt = head, reconcile.Attempt{}
+		return
+	}
+	if head.Hash == s.attempt.Revision.Hash {
+		return // known not to load
+	}
+	tree, err := s.Source.Tree(ctx, head.Hash)
+	if err != nil {
+		s.refuse(reconcile.Revision{}, now, fmt.Errorf("read tree of %s: %w", head.Hash, err))
+		return
+	}
+	set, warnings, err := s.Load(tree)
+	if err != nil {
+		s.refuse(head, now, err)
+		return
+	}
+	s.Log.Info("loaded revision", "revision", head.Hash, "objects", set.Len(), "took", time.Since(now).Round(time.Millisecond).String())
+	s.head, s.set, s.warnings, s.attempt = head, set, warnings, reconcile.Attempt{}
+}
+
+// refuse records why the newest revision is not the one in force. The loaded set of an earlier good head, if there is one,
+// is the accepted one by now or stalled; either way the decision in force is the state's.
+func (s *Server) refuse(r reconcile.Revision, now time.Time, err error) {
+	var many interface{ Unwrap() []error }
+	texts := []string{err.Error()}
+	if errors.As(err, &many) {
+		texts = nil
+		for _, e := range many.Unwrap() {
+			texts = append(texts, e.Error())
+		}
+	}
+	if r.Hash == s.attempt.Revision.Hash && slices.Equal(texts, s.attempt.Errors) {
+		return
+	}
+	s.Log.Error("refused revision", "revision", r.Hash, "err", err)
+	s.attempt = reconcile.Attempt{Revision: r, Errors: texts, Since: now}
+	s.head, s.set, s.warnings = reconcile.Revision{}, nil, nil
+}
+
+// Status is what was true at the last step.
+func (s *Server) Status() reconcile.Status {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.status
+}
+
+// Snapshot is the input of the last step with the state that it decided: what a diff is computed against.
+func (s *Server) Snapshot() reconcile.Input {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.input
+}
+
+// Plan is what the last step decided.
+func (s *Server) Plan() reconcile.Plan {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.plan
+}
