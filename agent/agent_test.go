@@ -1,0 +1,263 @@
+package agent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reconciler/netproxy"
+	"reconciler/reconcile/assignment"
+)
+
+// settle lets everything happen that can within d.
+func settle(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func table(n uint64, services ...netproxy.Service) *assignment.Table {
+	return &assignment.Table{Fleet: "f", Generation: assignment.Generation{Epoch: 1, Counter: n}, Services: services}
+}
+
+func TestRunsWhatIsAssigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:1", assignment.Run)), table(1))
+		settle(time.Second)
+		s := m.link.last("web")
+		if s == nil || s.State != assignment.Running || s.Up.IsZero() || s.Containers[0].ID != "containerd://web.c" {
+			t.Fatalf("reported %+v", s)
+		}
+		if m.link.acked.table.Counter != 1 || m.link.acked.work.Counter != 1 {
+			t.Errorf("acknowledged %+v", m.link.acked)
+		}
+		m.runtime.exit("web", "c", 1)
+		settle(100 * time.Millisecond)
+		if s = m.link.last("web"); !s.Up.IsZero() || s.Reason != "Restarting" || s.Containers[0].Last.ExitCode != 1 {
+			t.Errorf("after the exit, reported %+v", s)
+		}
+		settle(2 * time.Second)
+		if s = m.link.last("web"); s.Up.IsZero() || s.Containers[0].Restarts != 1 {
+			t.Errorf("after the restart, reported %+v", s)
+		}
+	})
+}
+
+// Mutant: routes applied by the pod loop wait for the pull.
+func TestRoutesNeverWaitForPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		m.runtime.pulling["i:slow"] = make(chan struct{})
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:slow", assignment.Run)), nil)
+		settle(time.Second)
+		m.link.send(nil, table(5, netproxy.Service{Name: "db"}))
+		settle(10 * time.Millisecond)
+		if m.link.acked.table.Counter != 5 || len(m.router.services) != 1 {
+			t.Errorf("acknowledged %+v while a pull is under way", m.link.acked)
+		}
+		if s := m.link.last("web"); s.Reason != "PullingImage" || !strings.Contains(s.Message, "1 of 9 MB") {
+			t.Errorf("reported %+v", s)
+		}
+		close(m.runtime.pulling["i:slow"])
+		settle(time.Second)
+		if s := m.link.last("web"); s.State != assignment.Running {
+			t.Errorf("reported %+v", s)
+		}
+	})
+}
+
+// Mutant: acknowledging before Apply, or in spite of its error.
+func TestRoutesAreAcknowledgedWhenTheKernelHasThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		m.router.fail = errors.New("kernel says no")
+		defer m.boot()()
+		m.link.send(work(1), table(3, netproxy.Service{Name: "db"}))
+		settle(5 * time.Second)
+		if !m.link.acked.table.IsZero() {
+			t.Fatalf("acknowledged %v, which the kernel does not have", m.link.acked.table)
+		}
+		m.router.mu.Lock()
+		m.router.fail = nil
+		m.router.mu.Unlock()
+		settle(2 * time.Second)
+		if m.link.acked.table.Counter != 3 {
+			t.Errorf("acknowledged %v", m.link.acked.table)
+		}
+	})
+}
+
+// Mutant: stopping what the assignment does not list.
+func TestOnlyStopStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:1", assignment.Run)), nil)
+		settle(time.Second)
+		m.link.send(work(2), nil)
+		settle(time.Minute)
+		if len(m.runtime.stops) > 0 {
+			t.Fatalf("stopped %v", m.runtime.stops)
+		}
+		if s := m.link.last("web"); s == nil || s.Reason != "Unassigned" {
+			t.Errorf("reported %+v", s)
+		}
+		m.link.send(work(3, instance("web", "i:1", assignment.Stop)), nil)
+		settle(time.Second)
+		if len(m.runtime.stops) == 0 || m.link.last("web") != nil || len(m.network.attached) > 0 {
+			t.Errorf("stops %v, reported %+v, attached %v", m.runtime.stops, m.link.last("web"), m.network.attached)
+		}
+	})
+}
+
+// Mutant: forgetting what was kept, or bringing everything up anew at start.
+func TestItsOwnRestartTouchesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		kill := m.boot()
+		m.link.send(work(4, instance("web", "i:1", assignment.Run)), table(2, netproxy.Service{Name: "db"}))
+		settle(time.Second)
+		kill()
+		m.link.work, m.link.table = nil, nil // the server is away
+		m.router.services = nil
+		m.runtime.exit("web", "c", 137)
+		kill = m.boot()
+		settle(3 * time.Second)
+		if n := m.runtime.starts["web/c"]; n != 2 {
+			t.Errorf("container started %d times, want once and once again after its end", n)
+		}
+		if len(m.router.services) != 1 {
+			t.Error("the kept table was not applied")
+		}
+		kill()
+		kill = m.boot()
+		defer kill()
+		settle(time.Minute)
+		if n := m.runtime.starts["web/c"]; n != 2 || len(m.runtime.stops) > 0 {
+			t.Errorf("a restart of the agent alone started (%d) or stopped (%v) something", n, m.runtime.stops)
+		}
+	})
+}
+
+func TestRefusesWhatIsOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		kill := m.boot()
+		m.link.send(work(4, instance("web", "i:1", assignment.Run)), table(7))
+		settle(time.Second)
+		kill()
+		defer m.boot()()
+		m.link.send(work(3, instance("web", "i:1", assignment.Stop)), table(6, netproxy.Service{Name: "old"}))
+		settle(time.Second)
+		if len(m.runtime.stops) > 0 || len(m.router.services) > 0 {
+			t.Errorf("obeyed an older generation: stops %v, routes %v", m.runtime.stops, m.router.services)
+		}
+		if len(m.link.errs) == 0 || !strings.Contains(strings.Join(m.link.errs, "\n"), "1.4 is in force") {
+			t.Errorf("said %q", m.link.errs)
+		}
+	})
+}
+
+// Mutant: reporting an empty minion while the runtime does not answer.
+func TestUnknownIsNotAbsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:1", assignment.Run)), nil)
+		settle(time.Second)
+		m.runtime.mu.Lock()
+		m.runtime.down = true
+		m.runtime.mu.Unlock()
+		settle(time.Minute)
+		r := m.link.reports[len(m.link.reports)-1]
+		if len(r.Problems) != 1 || m.link.last("web") == nil || m.link.last("web").State != assignment.Running {
+			t.Errorf("reported %+v", r)
+		}
+		m.runtime.mu.Lock()
+		m.runtime.down = false
+		m.runtime.mu.Unlock()
+		settle(2 * time.Second)
+		if r = m.link.reports[len(m.link.reports)-1]; len(r.Problems) != 0 || m.runtime.starts["web/c"] != 1 {
+			t.Errorf("reported %+v after %d starts", r, m.runtime.starts["web/c"])
+		}
+	})
+}
+
+func TestFailures(t *testing.T) {
+	for _, c := range []struct{ name, op, how, reason string }{
+		{"a pull that was refused is tried again", "pull", "refused", "ErrImagePull"},
+		{"a pull that was done and said to have failed", "pull", "done", "ErrImagePull"},
+		{"namespaces that were refused", "sandbox", "refused", "SandboxError"},
+		{"a start that was refused", "start", "refused", "StartError"},
+		{"a start that was done and said to have failed is not done twice", "start", "done", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMinion(t)
+				m.runtime.fail[c.op] = c.how
+				defer m.boot()()
+				m.link.send(work(1, instance("web", "i:1", assignment.Run)), nil)
+				settle(500 * time.Millisecond)
+				if s := m.link.last("web"); s.Reason != c.reason {
+					t.Errorf("reported %q, want %q", s.Reason, c.reason)
+				}
+				settle(2 * time.Second)
+				if s := m.link.last("web"); s.State != assignment.Running || s.Reason != "" || m.runtime.starts["web/c"] != 1 {
+					t.Errorf("reported %+v after %d starts", s, m.runtime.starts["web/c"])
+				}
+			})
+		})
+	}
+}
+
+func TestMissingImageBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "missing:1", assignment.Run), instance("ok", "i:1", assignment.Run)), nil)
+		settle(5 * time.Second)
+		if s := m.link.last("web"); s.State != assignment.Waiting || s.Reason != "ImagePullBackOff" || !strings.Contains(s.Message, `"missing:1"`) {
+			t.Errorf("reported %+v", s)
+		}
+		if s := m.link.last("ok"); s.State != assignment.Running {
+			t.Errorf("the other pod: %+v", s)
+		}
+	})
+}
+
+func TestStopInterruptsAPull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		m.runtime.pulling["i:slow"] = make(chan struct{})
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:slow", assignment.Run)), nil)
+		settle(time.Second)
+		m.link.send(work(2, instance("web", "i:slow", assignment.Stop)), nil)
+		settle(time.Second)
+		if s := m.link.last("web"); s != nil {
+			t.Errorf("still reported: %+v", s)
+		}
+	})
+}
+
+func TestNetworkIsRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:1", assignment.Run)), table(1))
+		settle(time.Second)
+		m.network.mu.Lock()
+		before := m.network.attaches
+		delete(m.network.attached, "web")
+		m.network.mu.Unlock()
+		poke(m.network.changed)
+		settle(time.Second)
+		if m.network.attaches != before+1 || m.runtime.starts["web/c"] != 1 {
+			t.Errorf("attached %d times more, started %d times", m.network.attaches-before, m.runtime.starts["web/c"])
+		}
+	})
+}
