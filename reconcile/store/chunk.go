@@ -1,0 +1,307 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"reconciler/reconcile"
+	"reconciler/schema"
+)
+
+const (
+	// chunkItems is how many items a chunk has on average. Where it is cut depends on the items' keys alone, so an item
+	// that comes or goes changes one chunk, and moves no other.
+	chunkItems = 64
+	// chunkSize is after how many bytes of JSON a chunk is cut in any case.
+	chunkSize = 512 << 10
+	// partSize is the most of a chunk, compressed, that is kept under one key. etcd's own limit is 1.5 MiB by default.
+	partSize = 1 << 20
+	// maxChunk is the most that a chunk may be when unpacked: one item has at most some megabytes.
+	maxChunk = 256 << 20
+)
+
+// section names a part of the state that is cut on its own.
+type section string
+
+const (
+	sectionRest        section = "rest" // all that has no section of its own, and is small
+	sectionPods        section = "accepted.pods"
+	sectionServices    section = "accepted.services"
+	sectionControllers section = "accepted.replicationControllers"
+	sectionPositions   section = "accepted.positions"
+	sectionBindings    section = "bindings"
+	sectionObjects     section = "objects"
+	sectionMinions     section = "minions"
+	sectionResting     section = "resting"
+)
+
+// chunk is some consecutive items of one section, as the head lists it.
+type chunk struct {
+	Section section `json:"section"`
+	Hash    []byte  `json:"hash"`            // sha256 of the section's name, a zero byte and the JSON
+	Parts   int     `json:"parts,omitempty"` // keys it is kept under; 0 is 1
+}
+
+func (c chunk) id() string { return hex.EncodeToString(c.Hash) }
+
+func (c chunk) parts() int { return max(c.Parts, 1) }
+
+// plain is a chunk with its contents: a JSON array of items.
+type plain struct {
+	section section
+	json    []byte
+	hash    [sha256.Size]byte
+}
+
+func hashChunk(s section, b []byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	h.Write([]byte(s))
+	h.Write([]byte{0})
+	h.Write(b)
+	h.Sum(sum[:0])
+	return sum
+}
+
+// item is one value with the key it has in the state.
+type item[T any] struct {
+	Key   string `json:"k"`
+	Value T      `json:"v"`
+}
+
+// cut encodes a state.
+func cut(s reconcile.State) ([]plain, error) {
+	rest := s
+	rest.Bindings, rest.Objects, rest.Minions, rest.Resting, rest.Accepted = nil, nil, nil, nil, nil
+	set := s.Accepted
+	if set == nil {
+		set = &schema.Set{}
+	} else {
+		rest.Accepted = &schema.Set{} // there was one, even if it is empty
+	}
+	resting := make(map[string]time.Time, len(s.Resting))
+	for a, t := range s.Resting {
+		resting[a.String()] = t
+	}
+	jobs := []func() ([]plain, error){
+		func() ([]plain, error) { return cutItems(sectionRest, []item[reconcile.State]{{Value: rest}}) },
+		func() ([]plain, error) { return cutItems(sectionPods, objects(set.Pods)) },
+		func() ([]plain, error) { return cutItems(sectionServices, objects(set.Services)) },
+		func() ([]plain, error) { return cutItems(sectionControllers, objects(set.ReplicationControllers)) },
+		func() ([]plain, error) { return cutItems(sectionPositions, sorted(set.Positions, nil)) },
+		func() ([]plain, error) {
+			return cutItems(sectionBindings, sorted(s.Bindings, func(b reconcile.Binding) string { return b.Minion }))
+		},
+		func() ([]plain, error) { return cutItems(sectionObjects, sorted(s.Objects, nil)) },
+		func() ([]plain, error) { return cutItems(sectionMinions, sorted(s.Minions, nil)) },
+		func() ([]plain, error) { return cutItems(sectionResting, sorted(resting, nil)) },
+	}
+	results, errs := make([][]plain, len(jobs)), make([]error, len(jobs))
+	var wg sync.WaitGroup
+	for i, job := range jobs {
+		wg.Go(func() { results[i], errs[i] = job() })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.Concat(results...), nil
+}
+
+func objects[T interface{ Key() schema.Key }](list []T) []item[T] {
+	out := make([]item[T], len(list))
+	for i, o := range list {
+		out[i] = item[T]{o.Key().String(), o}
+	}
+	return out
+}
+
+// sorted lists a map by group, then key.
+func sorted[T any](m map[string]T, group func(T) string) []item[T] {
+	out := make([]item[T], 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, item[T]{k, m[k]})
+	}
+	if group != nil {
+		slices.SortStableFunc(out, func(a, b item[T]) int { return strings.Compare(group(a.Value), group(b.Value)) })
+	}
+	return out
+}
+
+// cutItems encodes items in chunks.
+func cutItems[T any](s section, items []item[T]) ([]plain, error) {
+	var out []plain
+	var b []byte
+	for i, it := range items {
+		enc, err := json.Marshal(it)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s %q: %w", s, it.Key, err)
+		}
+		if b == nil {
+			b = []byte{'['}
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, enc...)
+		h := fnv.New32a()
+		h.Write([]byte(it.Key))
+		if i == len(items)-1 || len(b) > chunkSize || h.Sum32()%chunkItems == 0 {
+			b = append(b, ']')
+			out = append(out, plain{s, b, hashChunk(s, b)})
+			b = nil
+		}
+	}
+	return out, nil
+}
+
+// join decodes a state. Its maps are never nil.
+func join(chunks []plain) (reconcile.State, error) {
+	s := reconcile.State{
+		Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{},
+		Minions: map[string]reconcile.Node{}, Resting: map[netip.Addr]time.Time{},
+	}
+	if len(chunks) == 0 || chunks[0].section != sectionRest {
+		return s, fmt.Errorf("decode state: its first chunk is not %q", sectionRest)
+	}
+	resting := map[string]time.Time{}
+	for i, c := range chunks {
+		var err error
+		set := s.Accepted
+		if set == nil {
+			set = &schema.Set{} // thrown away: a state without a set has no such chunks
+		}
+		switch c.section {
+		case sectionRest:
+			var rest []item[reconcile.State]
+			if rest, err = decode[reconcile.State](c); err == nil && (i != 0 || len(rest) != 1) {
+				err = fmt.Errorf("it stands there more than once")
+			}
+			if err == nil {
+				maps := s
+				s = rest[0].Value
+				s.Bindings, s.Objects, s.Minions, s.Resting = maps.Bindings, maps.Objects, maps.Minions, maps.Resting
+			}
+		case sectionPods:
+			err = joinList(c, &set.Pods)
+		case sectionServices:
+			err = joinList(c, &set.Services)
+		case sectionControllers:
+			err = joinList(c, &set.ReplicationControllers)
+		case sectionPositions:
+			if set.Positions == nil {
+				set.Positions = map[string]schema.Position{}
+			}
+			err = joinMap(c, set.Positions)
+		case sectionBindings:
+			err = joinMap(c, s.Bindings)
+		case sectionObjects:
+			err = joinMap(c, s.Objects)
+		case sectionMinions:
+			err = joinMap(c, s.Minions)
+		case sectionResting:
+			err = joinMap(c, resting)
+		default:
+			err = fmt.Errorf("this version does not know it")
+		}
+		if err != nil {
+			return s, fmt.Errorf("decode section %q: %w", c.section, err)
+		}
+	}
+	for a, t := range resting {
+		addr, err := netip.ParseAddr(a)
+		if err != nil {
+			return s, fmt.Errorf("decode section %q: %w", sectionResting, err)
+		}
+		s.Resting[addr] = t
+	}
+	return s, nil
+}
+
+func joinList[T any](c plain, to *[]T) error {
+	items, err := decode[T](c)
+	for _, it := range items {
+		*to = append(*to, it.Value)
+	}
+	return err
+}
+
+func joinMap[T any](c plain, to map[string]T) error {
+	items, err := decode[T](c)
+	for _, it := range items {
+		to[it.Key] = it.Value
+	}
+	return err
+}
+
+// decode is strict: a field that this version does not know would be lost at the next save.
+func decode[T any](c plain) ([]item[T], error) {
+	dec := json.NewDecoder(bytes.NewReader(c.json))
+	dec.DisallowUnknownFields()
+	var items []item[T]
+	if err := dec.Decode(&items); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+// The first byte of what is kept says how the rest is encoded.
+const (
+	encodingPlain byte = 0
+	encodingGzip  byte = 1
+)
+
+// pack compresses a chunk if that makes it smaller, and cuts it in parts.
+func pack(b []byte) ([][]byte, error) {
+	var buf bytes.Buffer
+	buf.WriteByte(encodingGzip)
+	z, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(b); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	packed := buf.Bytes()
+	if len(packed) > len(b) {
+		packed = append([]byte{encodingPlain}, b...)
+	}
+	return slices.Collect(slices.Chunk(packed, partSize)), nil
+}
+
+// unpack is the opposite of pack, on the joined parts.
+func unpack(b []byte) ([]byte, error) {
+	if len(b) == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	switch b[0] {
+	case encodingPlain:
+		return b[1:], nil
+	case encodingGzip:
+		z, err := gzip.NewReader(bytes.NewReader(b[1:]))
+		if err != nil {
+			return nil, err
+		}
+		out, err := io.ReadAll(io.LimitReader(z, maxChunk+1))
+		if err == nil && len(out) > maxChunk {
+			err = fmt.Errorf("it is larger than %d bytes", maxChunk)
+		}
+		return out, err
+	}
+	return nil, fmt.Errorf("encoding %d is not known", b[0])
+}
