@@ -73,6 +73,7 @@ func appendEntry(list []Element, key Key, endpoints []netip.AddrPort) []Element 
 		return append(list, Element{Map: MapEmpty, Key: key})
 	}
 	list = append(list, Element{Map: MapCount, Key: key, Count: uint32(len(endpoints))})
+	list = append(list, Element{Map: MapRouted, Key: key})
 	for slot, endpoint := range endpoints {
 		list = append(list, Element{Map: MapEndpoint, Key: key, Slot: uint32(slot), Endpoint: endpoint})
 	}
@@ -96,7 +97,7 @@ func FromElements(elements []Element) (Content, []Element) {
 			c.Hairpin[e.Prefix.Addr()] = true
 		case e.Map == MapLocal && !c.Local.IsValid():
 			c.Local = e.Prefix
-		case e.Map == MapCount || e.Map == MapEndpoint || e.Map == MapEmpty:
+		case e.Map == MapCount || e.Map == MapEndpoint || e.Map == MapRouted || e.Map == MapEmpty:
 			entries[e.Key] = append(entries[e.Key], e)
 		default:
 			strays = append(strays, e)
@@ -110,7 +111,9 @@ func FromElements(elements []Element) (Content, []Element) {
 				endpoints = append(endpoints, e.Endpoint)
 			}
 		}
-		if slices.Equal(entry, appendEntry(nil, key, endpoints)) {
+		whole := appendEntry(nil, key, endpoints)
+		slices.SortFunc(whole, Element.compare)
+		if slices.Equal(entry, whole) {
 			c.Slots[key] = endpoints
 		} else {
 			strays = append(strays, entry...)

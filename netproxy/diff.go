@@ -103,9 +103,14 @@ func place(before, want []netip.AddrPort) []netip.AddrPort {
 
 // entry adds the changes of one address from before to now, both by slot, and returns now.
 func (c *Changes) entry(key Key, before, now []netip.AddrPort) []netip.AddrPort {
+	if len(before) == 0 || len(now) == 0 {
+		c.Delete = appendEntry(c.Delete, key, before)
+		c.Add = appendEntry(c.Add, key, now)
+		return now
+	}
 	if len(before) != len(now) {
-		c.Delete = append(c.Delete, head(key, before))
-		c.Add = append(c.Add, head(key, now))
+		c.Delete = append(c.Delete, Element{Map: MapCount, Key: key, Count: uint32(len(before))})
+		c.Add = append(c.Add, Element{Map: MapCount, Key: key, Count: uint32(len(now))})
 	}
 	for i := range max(len(before), len(now)) {
 		if i < len(before) && i < len(now) && before[i] == now[i] {
@@ -119,12 +124,4 @@ func (c *Changes) entry(key Key, before, now []netip.AddrPort) []netip.AddrPort 
 		}
 	}
 	return now
-}
-
-// head is the element that says how many endpoints the address has.
-func head(key Key, endpoints []netip.AddrPort) Element {
-	if len(endpoints) == 0 {
-		return Element{Map: MapEmpty, Key: key}
-	}
-	return Element{Map: MapCount, Key: key, Count: uint32(len(endpoints))}
 }

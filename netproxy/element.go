@@ -13,6 +13,7 @@ type Map string
 const (
 	MapCount    Map = "cnt"     // service address -> number of endpoints, for services with at least one
 	MapEndpoint Map = "ep"      // service address and slot -> endpoint; the slots of a service are 0 to its count less one
+	MapRouted   Map = "svc"     // service addresses with at least one endpoint
 	MapEmpty    Map = "noep"    // service addresses without endpoints, refused at once
 	MapHairpin  Map = "hairpin" // local endpoints, each of which may be its own client
 	MapLocal    Map = "local"   // the minion's pod network
@@ -44,7 +45,7 @@ func (k Key) String() string {
 // Element is one element of one map. Which fields count depends on Map; the others are zero. It is comparable.
 type Element struct {
 	Map      Map
-	Key      Key            // MapCount, MapEndpoint, MapEmpty
+	Key      Key            // MapCount, MapEndpoint, MapRouted, MapEmpty
 	Slot     uint32         // MapEndpoint
 	Count    uint32         // MapCount
 	Endpoint netip.AddrPort // MapEndpoint
@@ -58,7 +59,7 @@ func (e Element) String() string {
 		return fmt.Sprintf("%s %v : %d", e.Map, e.Key, e.Count)
 	case MapEndpoint:
 		return fmt.Sprintf("%s %v slot %d : %v", e.Map, e.Key, e.Slot, e.Endpoint)
-	case MapEmpty:
+	case MapRouted, MapEmpty:
 		return fmt.Sprintf("%s %v", e.Map, e.Key)
 	case MapHairpin:
 		return fmt.Sprintf("%s %v", e.Map, e.Prefix.Addr())
@@ -86,11 +87,13 @@ func (m Map) rank() int {
 		return 0
 	case MapEndpoint:
 		return 1
-	case MapEmpty:
+	case MapRouted:
 		return 2
-	case MapHairpin:
+	case MapEmpty:
 		return 3
-	default:
+	case MapHairpin:
 		return 4
+	default:
+		return 5
 	}
 }

@@ -11,7 +11,8 @@
 //	                    through this minion otherwise: a pod that reached itself (set hairpin), a client outside the
 //	                    minion's pods (set local) whose endpoint is on another minion, and the minion's own processes
 //
-// Connections are recognised by their original destination, so no packet mark and no connection mark is read or written.
+// Connections are recognised by their original destination, so no packet mark and no connection mark is read or written;
+// only the priority of a connection's first packet is used, to pass the count from one map to the next, and reset.
 // A connection keeps its endpoint by connection tracking until it ends, whatever happens to the map. TCP only.
 //
 // The table belongs to no socket: it outlives the process, however that ends, and the next one takes it over, reading it

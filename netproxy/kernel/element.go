@@ -37,7 +37,7 @@ func encode(e netproxy.Element) []nftables.SetElement {
 			Key: append(encodeKey(e.Key), native(e.Slot)...),
 			Val: append(to[:4:4], to[8:12]...),
 		}}
-	case netproxy.MapEmpty:
+	case netproxy.MapRouted, netproxy.MapEmpty:
 		return []nftables.SetElement{{Key: encodeKey(e.Key)}}
 	case netproxy.MapHairpin:
 		a := e.Prefix.Addr().As4()
@@ -68,7 +68,7 @@ func decode(m netproxy.Map, list []nftables.SetElement) ([]netproxy.Element, err
 		case m == netproxy.MapEndpoint && len(raw.Key) == keySize+4 && len(raw.Val) == 8:
 			e.Key, e.Slot = decodeKey(raw.Key), binaryutil.NativeEndian.Uint32(raw.Key[keySize:])
 			e.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw.Val)), uint16(raw.Val[4])<<8|uint16(raw.Val[5]))
-		case m == netproxy.MapEmpty && len(raw.Key) == keySize:
+		case (m == netproxy.MapRouted || m == netproxy.MapEmpty) && len(raw.Key) == keySize:
 			e.Key = decodeKey(raw.Key)
 		case m == netproxy.MapHairpin && len(raw.Key) == 8 && [4]byte(raw.Key) == [4]byte(raw.Key[4:]):
 			e.Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte(raw.Key)), 32)

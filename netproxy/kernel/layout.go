@@ -42,6 +42,7 @@ func newSets(table *nftables.Table) map[string]*nftables.Set {
 		{Name: string(netproxy.MapCount), IsMap: true, KeyType: key, DataType: nftables.TypeMark, Comment: version},
 		{Name: string(netproxy.MapEndpoint), IsMap: true, KeyType: nftables.MustConcatSetType(append(service, nftables.TypeMark)...),
 			DataType: nftables.MustConcatSetType(address, nftables.TypeInetService)},
+		{Name: string(netproxy.MapRouted), KeyType: key},
 		{Name: string(netproxy.MapEmpty), KeyType: key},
 		{Name: string(netproxy.MapHairpin), KeyType: nftables.MustConcatSetType(address, address)},
 		{Name: string(netproxy.MapLocal), KeyType: address, Interval: true},
@@ -56,8 +57,8 @@ func newSets(table *nftables.Table) map[string]*nftables.Set {
 }
 
 // setNames is the order in which sets are made.
-var setNames = []string{string(netproxy.MapCount), string(netproxy.MapEndpoint), string(netproxy.MapEmpty),
-	string(netproxy.MapHairpin), string(netproxy.MapLocal), setBalance}
+var setNames = []string{string(netproxy.MapCount), string(netproxy.MapEndpoint), string(netproxy.MapRouted),
+	string(netproxy.MapEmpty), string(netproxy.MapHairpin), string(netproxy.MapLocal), setBalance}
 
 // Registers: 1 is the first 16-byte register, 9 to 11 its second to fourth 4-byte parts, so that 1, 9, 10, 11 make up one
 // concatenated key.
@@ -83,10 +84,16 @@ func chains(n int) []chain {
 		&expr.Lookup{SourceRegister: r0, SetName: string(netproxy.MapEmpty)}, verdict(expr.VerdictGoto, "refuse")})}
 	services := []rule{{"service address", []expr.Any{verdict(expr.VerdictJump, "services")}}}
 	return append(list,
-		chain{name: "services", rules: []rule{{"number of endpoints", join(loadService(), []expr.Any{
-			&expr.Lookup{SourceRegister: r0, DestRegister: r0, IsDestRegSet: true, SetName: string(netproxy.MapCount)},
-			&expr.Lookup{SourceRegister: r0, IsDestRegSet: true, SetName: setBalance},
-		})}}},
+		// The count passes from rule to rule in the packet's priority, which balance resets: nft cannot print a lookup of
+		// a lookup's result, and the priority, unlike the mark, has no part in routing and is set anew on forwarding.
+		chain{name: "services", rules: []rule{
+			{"number of endpoints", join(loadService(), []expr.Any{
+				&expr.Lookup{SourceRegister: r0, DestRegister: r0, IsDestRegSet: true, SetName: string(netproxy.MapCount)},
+				&expr.Meta{Key: expr.MetaKeyPRIORITY, SourceRegister: true, Register: r0},
+				&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: r0},
+				&expr.Lookup{SourceRegister: r0, IsDestRegSet: true, SetName: setBalance},
+			})},
+		}},
 		chain{name: "refuse", rules: []rule{
 			{"at once", []expr.Any{
 				&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r0},
@@ -95,7 +102,7 @@ func chains(n int) []chain {
 			}},
 			{"not TCP", []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: 3}}},
 		}},
-		chain{name: "masquerade", rules: masquerade()},
+		chain{name: "source", rules: masquerade()},
 		// Refusal comes before rewriting, in prerouting and not in input and forward: it needs no route to the address then.
 		chain{name: "refuse-prerouting", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 			priority: nftables.ChainPriorityRef(-110), rules: []rule{refuse}},
@@ -113,9 +120,8 @@ func chains(n int) []chain {
 				&expr.Ct{Key: expr.CtKeyDSTIP, Register: r0, OptDirection: true, Direction: expr.CtDirOriginal},
 				&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r1},
 				&expr.Ct{Key: expr.CtKeyPROTODST, Register: r2, OptDirection: true, Direction: expr.CtDirOriginal},
-				&expr.Lookup{SourceRegister: r0, DestRegister: r0, IsDestRegSet: true, SetName: string(netproxy.MapCount)},
-				&expr.Cmp{Op: expr.CmpOpNeq, Register: r0, Data: native(0)},
-				verdict(expr.VerdictGoto, "masquerade"),
+				&expr.Lookup{SourceRegister: r0, SetName: string(netproxy.MapRouted)},
+				verdict(expr.VerdictGoto, "source"),
 			}}}},
 	)
 }
@@ -131,10 +137,16 @@ func balance(n int) chain {
 		return join(loadService(), []expr.Any{
 			&expr.Numgen{Register: r3, Modulus: uint32(slots), Type: unix.NFT_NG_RANDOM},
 			&expr.Lookup{SourceRegister: r0, DestRegister: r0, IsDestRegSet: true, SetName: string(netproxy.MapEndpoint)},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: r0, RegProtoMin: r1},
+			// The upper ends and the flag are what the kernel adds by itself; given here so that the rule reads back equal.
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: r0, RegAddrMax: r0,
+				RegProtoMin: r1, RegProtoMax: r1, Specified: true},
 		})
 	}
 	return chain{name: balanceName(n), rules: []rule{
+		{"count passed on", []expr.Any{
+			&expr.Immediate{Register: r0, Data: native(0)},
+			&expr.Meta{Key: expr.MetaKeyPRIORITY, SourceRegister: true, Register: r0},
+		}},
 		{"any slot", to(n)},
 		{"slot has just gone", to(1)},
 		{"service has just gone", []expr.Any{verdict(expr.VerdictDrop, "")}},
