@@ -37,19 +37,19 @@ func New(socket string) *Client {
 	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
-// Status is what is true.
-func (c *Client) Status(ctx context.Context) (s reconcile.Status, err error) {
-	return s, c.fetch(ctx, "/v1/status", &s)
+// Status is what is true. With fresh the server looks at its repository first, so that what was pushed is seen.
+func (c *Client) Status(ctx context.Context, fresh bool) (s reconcile.Status, err error) {
+	return s, c.fetch(ctx, "/v1/status", url.Values{"fresh": {strconv.FormatBool(fresh)}}, &s)
 }
 
 // Snapshot is the input of the server's last step.
 func (c *Client) Snapshot(ctx context.Context) (in reconcile.Input, err error) {
-	return in, c.fetch(ctx, "/v1/snapshot", &in)
+	return in, c.fetch(ctx, "/v1/snapshot", nil, &in)
 }
 
 // Plan is what the server's last step decided.
 func (c *Client) Plan(ctx context.Context) (p reconcile.Plan, err error) {
-	return p, c.fetch(ctx, "/v1/plan", &p)
+	return p, c.fetch(ctx, "/v1/plan", nil, &p)
 }
 
 // Version is the server's.
@@ -73,10 +73,10 @@ func (c *Client) Logs(ctx context.Context, minion string, r assignment.LogReques
 	return res.Body, nil
 }
 
-func (c *Client) fetch(ctx context.Context, path string, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+func (c *Client) fetch(ctx context.Context, path string, q url.Values, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	res, err := c.do(ctx, http.MethodGet, path, nil)
+	res, err := c.do(ctx, http.MethodGet, path, q)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 // API answers the CLI:
 //
-//	GET  /v1/status    reconcile.Status
+//	GET  /v1/status    reconcile.Status; with ?fresh=true after a look at the repository
 //	GET  /v1/snapshot  reconcile.Input, against which a diff is computed
 //	GET  /v1/plan      reconcile.Plan of the last step
 //	GET  /v1/logs      ?minion=&instance=&container=&follow=&tail=&previous=: the log, as text, as it comes
@@ -27,7 +27,17 @@ import (
 // root alone.
 func (s *Server) API(version string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Status()) })
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("fresh") == "true" {
+			ctx, cancel := context.WithTimeout(r.Context(), stepTimeout)
+			defer cancel()
+			if err := s.Refresh(ctx); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+		}
+		s.answer(w, s.Status())
+	})
 	mux.HandleFunc("GET /v1/snapshot", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Snapshot()) })
 	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Plan()) })
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) })

@@ -50,6 +50,8 @@ type Server struct {
 	attempt    reconcile.Attempt
 	lookAtHead bool
 
+	fresh chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
+
 	mu     sync.RWMutex // protects the fields below
 	input  reconcile.Input
 	plan   reconcile.Plan
@@ -71,7 +73,7 @@ func New(c Config) (*Server, error) {
 	if c.State.Fleet == "" || c.State.Epoch == 0 {
 		return nil, errors.New("server: state has no fleet or no epoch")
 	}
-	return &Server{Config: c, saved: c.State, lookAtHead: true}, nil
+	return &Server{Config: c, saved: c.State, lookAtHead: true, fresh: make(chan chan struct{})}, nil
 }
 
 // Run makes steps until ctx ends. It ends no container and withdraws no route.
@@ -79,9 +81,12 @@ func (s *Server) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		var asked chan struct{}
 		select {
 		case <-ctx.Done():
 			return nil
+		case asked = <-s.fresh:
+			s.lookAtHead = true
 		case <-s.Source.Changed():
 			s.lookAtHead = true
 		case <-s.Fleet.Changed():
@@ -93,7 +98,26 @@ func (s *Server) Run(ctx context.Context) error {
 			s.Log.Warn("step ended early", "err", err)
 			next = time.Now().Add(retryAfter)
 		}
+		if asked != nil {
+			close(asked)
+		}
 		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+// Refresh returns after a step that began after the call and looked at the ref: what was pushed before is seen.
+func (s *Server) Refresh(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case s.fresh <- done:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the control loop: %w", ctx.Err())
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the control loop: %w", ctx.Err())
 	}
 }
 

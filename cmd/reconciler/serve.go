@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"reconciler/reconcile"
+	"reconciler/reconcile/git"
+	"reconciler/reconcile/link"
+	"reconciler/reconcile/link/pki"
+	"reconciler/reconcile/server"
+	"reconciler/reconcile/store"
+	"reconciler/schema"
+	"reconciler/schema/load"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	dir, repo, branch, path, listen, socket string
+	poll                                    time.Duration
+	noWatch                                 bool
+	portalNet, podNet                       string
+	publicNets                              []string
+	verbose                                 bool
+	settings                                reconcile.Settings
+}
+
+func newServe() *cobra.Command {
+	o := serveOptions{settings: reconcile.DefaultSettings()}
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the server: follow a branch, plan, instruct the minions", Args: cobra.NoArgs,
+		Long: `Follow a branch of a Git repository, plan, keep the decisions in an embedded etcd, and instruct the agents that join.
+
+The server may be stopped or killed at any time: containers and routes stay as they are. Its directory holds the
+decisions and the certificate authority; keep it.`,
+		Example: `  reconciler serve --dir /var/lib/reconciler/server --repo /srv/fleet.git --listen 192.0.2.10:7443
+  reconciler token create        a token for the next minion`,
+	}
+	f := c.Flags()
+	f.StringVar(&o.dir, "dir", "/var/lib/reconciler/server", "directory of the server's decisions and keys")
+	f.StringVar(&o.repo, "repo", "", "path of the Git repository to follow, bare or not (required)")
+	f.StringVar(&o.branch, "branch", "main", "branch to follow")
+	f.StringVar(&o.path, "path", "", "folder of the repository that holds the manifests (default: all of it)")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:7443", "address and port for the agents")
+	f.StringVar(&o.socket, "socket", defaultSockets[0], "unix socket for the command line")
+	f.DurationVar(&o.poll, "poll", 30*time.Second, "how often the branch is looked at without a notification")
+	f.BoolVar(&o.noWatch, "no-watch", false, "use no file notifications, only --poll")
+	f.StringVar(&o.portalNet, "portal-net", o.settings.PortalNet.String(), "network of the services' portal IPs")
+	f.StringVar(&o.podNet, "pod-net", o.settings.PodNet.String(), "network of the pods, a /24 of it for each minion")
+	f.StringSliceVar(&o.publicNets, "public-net", nil, "networks that public IPs may be of, besides the minions' own addresses")
+	f.DurationVar(&o.settings.MinReady, "min-ready", o.settings.MinReady, "how long a pod must run to be ready")
+	f.DurationVar(&o.settings.DrainTimeout, "drain-timeout", o.settings.DrainTimeout, "after it an instance is stopped without every minion's acknowledgement")
+	f.DurationVar(&o.settings.LostAfter, "lost-after", o.settings.LostAfter, "how long a minion may be silent before its controllers' pods are placed elsewhere")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what did not change, too")
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), newLog(o.verbose)) }
+	return c
+}
+
+// newLog writes to stderr.
+func newLog(verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// networks parses the flags that name networks.
+func (o *serveOptions) networks() (err error) {
+	parse := func(flag, s string) netip.Prefix {
+		p, e := netip.ParsePrefix(s)
+		if e != nil || !p.Addr().Is4() {
+			err = errors.Join(err, fmt.Errorf("--%s %q is not an IPv4 network such as 10.0.0.0/16", flag, s))
+			return netip.Prefix{}
+		}
+		return p.Masked()
+	}
+	o.settings.PortalNet = parse("portal-net", o.portalNet)
+	o.settings.PodNet = parse("pod-net", o.podNet)
+	for _, n := range o.publicNets {
+		o.settings.PublicNets = append(o.settings.PublicNets, parse("public-net", n))
+	}
+	if err == nil && o.settings.PortalNet.Overlaps(o.settings.PodNet) {
+		err = fmt.Errorf("--portal-net %s and --pod-net %s overlap", o.settings.PortalNet, o.settings.PodNet)
+	}
+	return err
+}
+
+// run wires the server together and runs it until ctx ends.
+func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
+	if o.repo == "" {
+		return hinted{errors.New("--repo is required"), "name a Git repository, for instance one made by `git init --bare -b main /srv/fleet.git`"}
+	}
+	if err := o.networks(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return fmt.Errorf("make server directory: %w", err)
+	}
+	source, err := git.New(git.Config{Repository: o.repo, Branch: o.branch, Poll: o.poll, NoWatch: o.noWatch, Log: log})
+	if err != nil {
+		return err
+	}
+	loader, err := load.New(load.Config{Path: o.path})
+	if err != nil {
+		return err
+	}
+	decisions, err := store.Open(ctx, store.Config{Dir: filepath.Join(o.dir, "etcd"), Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, decisions.Close()) }()
+	state, ok, err := decisions.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		state = server.NewState()
+	}
+	if state.Epoch, err = decisions.NewEpoch(ctx); err != nil {
+		return err
+	}
+	authority, err := pki.OpenAuthority(pki.AuthorityConfig{Dir: filepath.Join(o.dir, "pki"), Fleet: state.Fleet})
+	if err != nil {
+		return err
+	}
+	fleet, err := link.NewServer(link.ServerConfig{
+		Fleet: state.Fleet, Epoch: state.Epoch, Authority: authority, Registry: decisions, Version: version(), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	s, err := server.New(server.Config{
+		State: state, Settings: o.settings, Source: source, Store: decisions, Fleet: fleet, Log: log,
+		Load: func(tree fs.FS) (*schema.Set, []string, error) {
+			r, err := loader.Tree(tree)
+			if err != nil {
+				return nil, nil, err
+			}
+			return r.Set, r.Warnings, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	agents, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listen for agents: %w", err)
+	}
+	api, err := listenUnix(o.socket)
+	if err != nil {
+		return errors.Join(err, agents.Close())
+	}
+	log.Info("serving", "repo", o.repo, "branch", o.branch, "listen", agents.Addr().String(), "socket", o.socket, "epoch", state.Epoch)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return source.Run(ctx) })
+	g.Go(func() error { return fleet.Serve(ctx, agents) })
+	g.Go(func() error { return s.Run(ctx) })
+	g.Go(func() error { return server.ServeAPI(ctx, api, s.API(version())) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// listenUnix listens on a socket for root alone. A socket that a killed server left is replaced; one that answers is not.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make directory of socket: %w", err)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("listen on %s: another server answers there", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("replace stale socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the command line: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), l.Close())
+	}
+	return l, nil
+}
