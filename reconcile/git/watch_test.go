@@ -1,0 +1,153 @@
+package git
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Everything that moves a branch is noticed, by notifications and, apart from them, by the poll.
+func TestChanged(t *testing.T) {
+	for _, by := range []struct {
+		name   string
+		config Config
+	}{
+		{"by notifications", Config{Poll: time.Hour}},
+		{"by the poll", Config{Poll: 10 * time.Millisecond, NoWatch: true}},
+	} {
+		t.Run(by.name, func(t *testing.T) {
+			bare, work := repos(t)
+			by.config.Repository = bare
+			s := source(t, by.config)
+			run(t, s)
+			first := git(t, work, "rev-parse", "HEAD")
+			await(t, s, first)
+			quiet(t, s)
+
+			second := push(t, work, "second")
+			await(t, s, second)
+			git(t, bare, "pack-refs", "--all")
+			await(t, s, second)
+			third := push(t, work, "third") // the value leaves packed-refs again
+			await(t, s, third)
+			git(t, work, "push", "-q", "-f", "origin", first+":main")
+			await(t, s, first)
+			git(t, bare, "update-ref", "-d", "refs/heads/main")
+			await(t, s, "")
+			git(t, work, "push", "-q", "origin", "HEAD:refs/heads/main")
+			await(t, s, third)
+			git(t, bare, "gc", "-q", "--prune=now")
+			fourth := push(t, work, "fourth")
+			await(t, s, fourth)
+			git(t, bare, "pack-refs", "--all")
+			git(t, bare, "update-ref", "-d", "refs/heads/main") // only packed-refs changes
+			await(t, s, "")
+		})
+	}
+}
+
+// A branch in a directory that does not exist yet, or that git removed when it became empty.
+func TestChangedInNewDirectory(t *testing.T) {
+	bare, work := repos(t)
+	s := source(t, Config{Repository: bare, Branch: "team/web/prod", Poll: time.Hour})
+	run(t, s)
+	await(t, s, "")
+	quiet(t, s)
+	for range 3 {
+		h := commit(t, work, "next")
+		git(t, work, "push", "-q", "-f", "origin", "HEAD:refs/heads/team/web/prod")
+		await(t, s, h)
+		h = commit(t, work, "next")
+		git(t, work, "push", "-q", "-f", "origin", "HEAD:refs/heads/team/web/prod")
+		await(t, s, h)
+		git(t, bare, "pack-refs", "--all")
+		git(t, bare, "update-ref", "-d", "refs/heads/team/web/prod")
+		await(t, s, "")
+		if err := os.RemoveAll(filepath.Join(bare, "refs", "heads", "team")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The poll finds a repository that was replaced, and watches it from then on.
+func TestChangedInReplacedRepository(t *testing.T) {
+	bare, work := repos(t)
+	s := source(t, Config{Repository: bare, Poll: 20 * time.Millisecond})
+	run(t, s)
+	await(t, s, git(t, work, "rev-parse", "HEAD"))
+	if err := os.Rename(bare, bare+".old"); err != nil {
+		t.Fatal(err)
+	}
+	git(t, work, "init", "-q", "--bare", "-b", "main", bare)
+	await(t, s, push(t, work, "in the new one"))
+}
+
+// A working repository, a linked working tree of it, and a symbolic branch can be followed too.
+func TestChangedInWorkingRepositories(t *testing.T) {
+	_, work := repos(t)
+	linked := filepath.Join(t.TempDir(), "linked")
+	git(t, work, "worktree", "add", "-q", linked, "-b", "feature")
+	git(t, work, "symbolic-ref", "refs/heads/alias", "refs/heads/feature")
+	for _, c := range []Config{
+		{Repository: work, Branch: "feature"}, {Repository: linked, Branch: "feature"}, {Repository: work, Branch: "alias"},
+	} {
+		c.Poll = time.Hour
+		s := source(t, c)
+		run(t, s)
+		await(t, s, git(t, linked, "rev-parse", "HEAD"))
+		quiet(t, s)
+		await(t, s, commit(t, linked, "next"))
+	}
+}
+
+// quiet takes the hints that are on their way: the first, and the one that ends the debounce.
+func quiet(t testing.TB, s *Source) {
+	t.Helper()
+	for {
+		select {
+		case <-s.Changed():
+		case <-time.After(5 * debounce):
+			return
+		}
+	}
+}
+
+// BenchmarkPushNoticed measures from the return of git push to the hint that shows the pushed commit. It is 0 when the
+// hint came first.
+func BenchmarkPushNoticed(b *testing.B) {
+	bare, work := repos(b)
+	s := source(b, Config{Repository: bare})
+	run(b, s)
+	quiet(b, s)
+	var worst, sum time.Duration
+	n := 0
+	for b.Loop() {
+		h := commit(b, work, "next")
+		seen := make(chan time.Time, 1)
+		go func() {
+			for range s.Changed() {
+				if rev, err := s.Head(b.Context(), ""); err == nil && rev.Hash == h {
+					seen <- time.Now()
+					return
+				}
+			}
+		}()
+		git(b, work, "push", "-q", "origin", "HEAD")
+		pushed := time.Now()
+		took := max(0, (<-seen).Sub(pushed))
+		worst, sum, n = max(worst, took), sum+took, n+1
+	}
+	b.ReportMetric(float64(sum.Microseconds())/float64(n), "us-noticed-mean")
+	b.ReportMetric(float64(worst.Microseconds()), "us-noticed-worst")
+}
+
+// BenchmarkHead resolves an unchanged branch.
+func BenchmarkHead(b *testing.B) {
+	bare, work := repos(b)
+	s := source(b, Config{Repository: bare})
+	h := git(b, work, "rev-parse", "HEAD")
+	for b.Loop() {
+		head(b, s, h)
+	}
+}
