@@ -25,3 +25,21 @@ func HashBytes(b []byte) string {
 	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:])
 }
+
+// Hash identifies the whole object as written, labels and annotations included: lower-case hex SHA-256 of the JSON of its
+// canonical form.
+func (p *Pod) Hash() string { return hashObject(p) }
+
+// Hash is as [Pod.Hash].
+func (s *Service) Hash() string { return hashObject(s) }
+
+// Hash is as [Pod.Hash].
+func (r *ReplicationController) Hash() string { return hashObject(r) }
+
+func hashObject(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("schema: marshal object: " + err.Error())
+	}
+	return HashBytes(b)
+}

@@ -1,0 +1,347 @@
+package load
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"reconciler/schema"
+	"reconciler/schema/v1beta1"
+)
+
+// fileResult is what one file holds. It is shared by all trees that have the file and never changed.
+type fileResult struct {
+	objects  []*object
+	warnings []string
+	errors   Errors
+}
+
+// object is one canonical object and where it was written. One of pod, service and controller is set.
+type object struct {
+	pod        *schema.Pod
+	service    *schema.Service
+	controller *schema.ReplicationController
+
+	version  string
+	position schema.Position
+	node     *node // for the places of its fields
+}
+
+func (o *object) key() schema.Key {
+	switch {
+	case o.pod != nil:
+		return o.pod.Key()
+	case o.service != nil:
+		return o.service.Key()
+	}
+	return o.controller.Key()
+}
+
+func (o *object) check() []schema.Problem {
+	switch {
+	case o.pod != nil:
+		return o.pod.Check()
+	case o.service != nil:
+		return o.service.Check()
+	}
+	return o.controller.Check()
+}
+
+// written is a path of the canonical object as the person wrote it.
+func (o *object) written(path []string) []string {
+	if o.version != versionV1beta1 {
+		return path
+	}
+	p := slices.Clone(v1beta1.Path(o.key().Kind, path))
+	for i := range p { // fields that had two names
+		if alias := aliases[p[i]]; alias != "" && o.node.at(p[:i+1]) == nil && o.node.at(append(slices.Clone(p[:i]), alias)) != nil {
+			p[i] = alias
+		}
+	}
+	return p
+}
+
+var aliases = map[string]string{"mountPath": "path", "name": "key"}
+
+// place is where a path of the canonical object was written.
+func (o *object) place(path []string) schema.Position {
+	p := o.node.find(o.written(path))
+	return schema.Position{File: o.position.File, Line: p.line, Column: p.column}
+}
+
+// file reads one file. The result depends on name and b alone.
+func (e *evaluator) file(name string, b []byte) *fileResult {
+	f := &fileReader{evaluator: e, name: name, result: &fileResult{}}
+	docs := parse(name, b, func(p place, path []string, message, hint string) {
+		f.fail(p, "", path, message, hint)
+	})
+	if len(f.result.errors) == 0 {
+		for _, d := range docs {
+			f.document(d, "", "", nil)
+		}
+	}
+	f.result.errors.sort()
+	return f.result
+}
+
+type fileReader struct {
+	*evaluator
+	name   string
+	result *fileResult
+}
+
+func (f *fileReader) fail(p place, object string, path []string, message, hint string) {
+	f.result.errors = append(f.result.errors, &Error{
+		Position: schema.Position{File: f.name, Line: p.line, Column: p.column},
+		Object:   object, Field: dotted(path), Message: message, Hint: hint,
+	})
+}
+
+// lists is the kinds of lists, and the kind of their items if that is one.
+var lists = map[string]string{"List": "", "PodList": "Pod", "ServiceList": "Service", "ReplicationControllerList": "ReplicationController"}
+
+// document reads one object or list. An item of a list has the version of the list, and its kind if the list has one, unless it says otherwise; path is
+// where it is in the file.
+func (f *fileReader) document(n *node, version, kind string, path []string) {
+	if n.kind != isMap {
+		f.fail(n.pos, "", path, "got "+n.show()+", want an object", notManifest)
+		return
+	}
+	for _, want := range []struct {
+		name  string
+		value *string
+	}{{"apiVersion", &version}, {"kind", &kind}} {
+		if v := n.get(want.name); v != nil && v.kind != isNull {
+			if v.kind != isString {
+				f.fail(v.pos, "", join(path, want.name), "got "+v.show()+", want text", "")
+				return
+			}
+			*want.value = v.text
+		}
+	}
+	if version == "" || kind == "" {
+		f.noKind(n, version, kind, path)
+		return
+	}
+	item, list := lists[kind]
+	if !f.known(n, version, kind, list, path) {
+		return
+	}
+	if list {
+		f.list(n, version, item, path)
+		return
+	}
+	f.object(n, version, schema.Kind(kind), path)
+}
+
+const notManifest = "a file that is no manifest can be named in " + ignoreFile
+
+func (f *fileReader) noKind(n *node, version, kind string, path []string) {
+	switch {
+	case n.get("containers") != nil && n.get("version") != nil:
+		f.fail(n.pos, "", path, "a container manifest without a pod around it is "+schema.NotYet, "put it into a Pod, under desiredState.manifest")
+	case n.get("apiVersion") != nil && version == "" || n.get("kind") != nil && kind == "":
+		f.fail(n.pos, "", path, "apiVersion or kind is empty", "")
+	case version == "" && kind == "":
+		f.fail(n.pos, "", path, "apiVersion and kind are missing", notManifest)
+	case kind == "":
+		f.fail(n.pos, "", path, "kind is missing", `write kind: Pod, Service or ReplicationController`)
+	default:
+		f.fail(n.pos, "", path, "apiVersion is missing", `write apiVersion: v1, or v1beta1 for the form of 2014`)
+	}
+}
+
+// known tells whether objects of this version and kind are read; if not, it says so.
+func (f *fileReader) known(n *node, version, kind string, list bool, path []string) bool {
+	if _, ok := f.defs[definitionKey{version, schema.Kind(kind)}]; ok || list && (version == versionV1 || version == versionV1beta1) {
+		return true
+	}
+	supported := list || slices.Contains([]string{"Pod", "Service", "ReplicationController"}, kind)
+	at := n.find([]string{"kind"})
+	switch {
+	case supported && slices.Contains(otherVersions, version):
+		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s of apiVersion %q is %s", kind, version, schema.NotYet), "write v1, or v1beta1 for the form of 2014")
+	case supported:
+		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s is not known in apiVersion %q", kind, version), "write v1, or v1beta1 for the form of 2014")
+	case slices.Contains(otherKinds, kind):
+		f.fail(at, "", join(path, "kind"), kind+" is "+schema.NotYet, "")
+	default:
+		hint := ""
+		for _, k := range append([]string{"Pod", "Service", "ReplicationController", "List"}, otherKinds...) {
+			if strings.EqualFold(k, kind) || distance(k, kind) == 1 {
+				hint = fmt.Sprintf("did you mean %q?", k)
+				break
+			}
+		}
+		f.fail(at, "", join(path, "kind"), fmt.Sprintf("unknown kind %q of apiVersion %q", kind, version), hint)
+	}
+	return false
+}
+
+// otherVersions is the versions of core that were or will be.
+var otherVersions = []string{"v1beta2", "v1beta3"}
+
+// otherKinds is kinds of Kubernetes that are not read yet, or never will be because this project has no place for them.
+var otherKinds = strings.Fields(`
+	Binding ConfigMap Endpoints Event LimitRange Minion Namespace Node PersistentVolume PersistentVolumeClaim PodTemplate
+	ResourceQuota Secret ServiceAccount Deployment DaemonSet ReplicaSet StatefulSet ControllerRevision Job CronJob
+	HorizontalPodAutoscaler PodDisruptionBudget PodSecurityPolicy NetworkPolicy Ingress IngressClass EndpointSlice Lease Role RoleBinding
+	ClusterRole ClusterRoleBinding StorageClass VolumeAttachment CSIDriver CSINode PriorityClass RuntimeClass
+	CustomResourceDefinition APIService MutatingWebhookConfiguration ValidatingWebhookConfiguration
+	ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding CertificateSigningRequest PetSet
+	ConfigMapList SecretList NodeList MinionList EndpointsList NamespaceList EventList`)
+
+func (f *fileReader) list(n *node, version, kind string, path []string) {
+	for _, x := range n.fields {
+		switch x.name {
+		case "apiVersion", "kind", "metadata", "items":
+		case "id", "uid", "creationTimestamp", "selfLink", "resourceVersion", "namespace", "annotations":
+			if version == versionV1beta1 {
+				continue
+			}
+			fallthrough
+		default:
+			f.fail(x.pos, "", join(path, x.name), "unknown field", "")
+		}
+	}
+	items := n.get("items")
+	if items == nil || items.kind == isNull {
+		if items == nil {
+			f.fail(n.pos, "", join(path, "items"), "is missing", "")
+		}
+		return
+	}
+	if items.kind != isList {
+		f.fail(items.pos, "", join(path, "items"), "got "+items.show()+", want a list", "")
+		return
+	}
+	for i, x := range items.items {
+		f.document(x, version, kind, join(path, "items", fmt.Sprint(i)))
+	}
+}
+
+// object reads one object of a version and kind that is known.
+func (f *fileReader) object(n *node, version string, kind schema.Kind, path []string) {
+	n = withType(n, version, string(kind))
+	name := objectName(n, version, kind)
+	if wrongForm(n, version) {
+		hint := "this is the form of v1: write apiVersion: v1"
+		if version == versionV1 {
+			hint = "this is the form of 2014: write apiVersion: v1beta1"
+		}
+		f.fail(n.find([]string{"apiVersion"}), name, join(path, "apiVersion"), "the object is not written in the form of "+version, hint)
+		return
+	}
+	b, bad := f.evaluate(f.defs[definitionKey{version, kind}], n)
+	for _, x := range bad {
+		p := n.find(x.path)
+		if x.key {
+			p = n.findKey(x.path)
+		}
+		if x.hint == "" {
+			x.hint = hintFor(version, x.path, n.at(x.path))
+		}
+		f.fail(p, name, join(path, x.path...), x.message, x.hint)
+	}
+	if len(bad) > 0 {
+		return
+	}
+	o := &object{version: version, node: n, position: schema.Position{File: f.name, Line: n.pos.line, Column: n.pos.column}}
+	problems, err := o.decode(kind, b)
+	if err != nil {
+		f.fail(n.pos, name, path, err.Error(), "")
+		return
+	}
+	for _, p := range problems {
+		at := n.find(p.Path)
+		f.fail(at, name, join(path, p.Path...), p.Message, p.Hint)
+	}
+	for _, p := range o.check() {
+		w := o.written(p.Path)
+		at := n.find(w)
+		f.fail(at, name, join(path, w...), p.Message, p.Hint)
+	}
+	f.result.objects = append(f.result.objects, o)
+	if k := o.key(); !dnsName(k.Name) {
+		f.result.warnings = append(f.result.warnings, fmt.Sprintf("%s: %s: the id %q is no DNS name, as ids have been since 2015; it is kept", o.place([]string{"metadata", "name"}), k, k.Name))
+	}
+}
+
+func (o *object) decode(kind schema.Kind, b []byte) (problems []schema.Problem, err error) {
+	old := o.version == versionV1beta1
+	switch {
+	case kind == schema.KindPod && old:
+		o.pod, problems, err = v1beta1.DecodePod(b)
+	case kind == schema.KindPod:
+		o.pod, problems, err = decodePod(b)
+	case kind == schema.KindService && old:
+		o.service, problems, err = v1beta1.DecodeService(b)
+	case kind == schema.KindService:
+		o.service, problems, err = decodeService(b)
+	case old:
+		o.controller, problems, err = v1beta1.DecodeReplicationController(b)
+	default:
+		o.controller, problems, err = decodeReplicationController(b)
+	}
+	return problems, err
+}
+
+// withType is n with the version and kind that a list gave it.
+func withType(n *node, version, kind string) *node {
+	c := *n
+	for _, x := range []struct{ name, value string }{{"kind", kind}, {"apiVersion", version}} {
+		if v := n.get(x.name); v == nil || v.kind == isNull {
+			c.fields = slices.DeleteFunc(slices.Clone(c.fields), func(f field) bool { return f.name == x.name })
+			c.fields = append(c.fields, field{x.name, n.pos, &node{kind: isString, pos: n.pos, text: x.value}})
+		}
+	}
+	return &c
+}
+
+func objectName(n *node, version string, kind schema.Kind) string {
+	k := schema.Key{Kind: kind, Namespace: n.str("namespace"), Name: n.str("id")}
+	if version == versionV1 {
+		k.Namespace, k.Name = n.get("metadata").str("namespace"), n.get("metadata").str("name")
+	}
+	if k.Name == "" {
+		return string(kind)
+	}
+	return k.String()
+}
+
+// wrongForm tells whether an object of one version is written in the form of the other: one error says more than ten.
+func wrongForm(n *node, version string) bool {
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(s string) bool { return n.get(s) != nil })
+	}
+	if version == versionV1 {
+		return !has("metadata", "spec") && has("id", "desiredState")
+	}
+	return !has("id", "desiredState") && has("metadata", "spec")
+}
+
+// hintFor is a hint for values that are often written wrong.
+func hintFor(version string, path []string, v *node) string {
+	if v == nil || len(path) == 0 {
+		return ""
+	}
+	switch last := path[len(path)-1]; {
+	case version == versionV1beta1 && last == "restartPolicy" && v.kind == isString:
+		return `v1beta1 writes {"always": {}}, {"onFailure": {}} or {"never": {}}`
+	case version == versionV1 && last == "restartPolicy" && v.kind == isMap:
+		return "v1 writes Always, OnFailure or Never"
+	case (last == "command" || last == "args") && v.kind == isString:
+		return "write a list: one item per word"
+	}
+	return ""
+}
+
+// dnsName tells whether s is a DNS subdomain (RFC 1123), as names in v1 are.
+func dnsName(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,66 @@
+package schema
+
+import (
+	"fmt"
+	"math/big"
+	"strings"
+)
+
+// ParseMilliCPU reads cores as Kubernetes writes them ("250m", "0.5", "2") as thousandths of a core, rounded up.
+func ParseMilliCPU(s string) (int64, error) {
+	r, err := parseQuantity(s)
+	if err != nil {
+		return 0, err
+	}
+	return ceil(s, r.Mul(r, big.NewRat(1000, 1)))
+}
+
+// ParseBytes reads an amount of memory as Kubernetes writes it ("64Mi", "1.5G", "67108864") as bytes, rounded up.
+func ParseBytes(s string) (int64, error) {
+	r, err := parseQuantity(s)
+	if err != nil {
+		return 0, err
+	}
+	return ceil(s, r)
+}
+
+var suffixes = []struct {
+	suffix string
+	num    int64
+	denom  int64
+}{
+	{"Ki", 1 << 10, 1}, {"Mi", 1 << 20, 1}, {"Gi", 1 << 30, 1}, {"Ti", 1 << 40, 1}, {"Pi", 1 << 50, 1}, {"Ei", 1 << 60, 1},
+	{"m", 1, 1000}, {"k", 1e3, 1}, {"M", 1e6, 1}, {"G", 1e9, 1}, {"T", 1e12, 1}, {"P", 1e15, 1}, {"E", 1e18, 1},
+}
+
+func parseQuantity(s string) (*big.Rat, error) {
+	number, factor := s, big.NewRat(1, 1)
+	for _, x := range suffixes {
+		if t, ok := strings.CutSuffix(s, x.suffix); ok {
+			number, factor = t, big.NewRat(x.num, x.denom)
+			break
+		}
+	}
+	if len(number) == 0 || len(number) > 32 || strings.Trim(number, "0123456789.eE+-") != "" {
+		return nil, fmt.Errorf("%q is not a quantity", s)
+	}
+	if i := strings.IndexAny(number, "eE"); i >= 0 && len(number)-i > 4 {
+		return nil, fmt.Errorf("%q is not a quantity", s) // an exponent of more than two digits would cost a lot of memory
+	}
+	r, ok := new(big.Rat).SetString(number)
+	if !ok || r.Sign() < 0 {
+		return nil, fmt.Errorf("%q is not a quantity", s)
+	}
+	return r.Mul(r, factor), nil
+}
+
+func ceil(s string, r *big.Rat) (int64, error) {
+	q, rest := new(big.Int).QuoRem(r.Num(), r.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	if !q.IsInt64() {
+		return 0, fmt.Errorf("%q is too large", s)
+	}
+	return q.Int64(), nil
+}
