@@ -202,16 +202,24 @@ func (s *stream) sendLog(ctx context.Context, q *linkpb.LogOpen) {
 		ended <- conn.RecvMsg(new(linkpb.LogDone))
 		cancel()
 	}()
-	if err := s.copyLog(ctx, q, conn); err != nil {
-		conn.Send(&linkpb.LogChunk{Id: q.Id, Error: strings.ToValidUTF8(err.Error(), "?")}) // the stream's end says the rest
+	err = s.copyLog(ctx, q, conn)
+	if errors.Is(err, errEnded) {
+		cancel() // without the regular end, which would make the reader believe that this was all
+	} else {
+		if err != nil {
+			conn.Send(&linkpb.LogChunk{Id: q.Id, Error: strings.ToValidUTF8(err.Error(), "?")}) // the stream's end says the rest
+		}
+		conn.CloseSend()
 	}
-	conn.CloseSend()
 	if err := <-ended; err != nil && status.Code(err) != codes.Canceled {
 		s.log.Debug("log was not sent", "instance", q.Instance, "err", err)
 	}
 }
 
-// copyLog ends early, without an error, when ctx or the stream ends.
+// errEnded means that a log's stream ended before the log.
+var errEnded = errors.New("the stream ended")
+
+// copyLog is nil at the end of the log, and errEnded when ctx or the stream ended before.
 func (s *stream) copyLog(ctx context.Context, q *linkpb.LogOpen, conn linkpb.Link_LogsClient) error {
 	select {
 	case s.logs <- struct{}{}:
@@ -224,9 +232,12 @@ func (s *stream) copyLog(ctx context.Context, q *linkpb.LogOpen, conn linkpb.Lin
 	}
 	// The first chunk names the log before it is opened: opening may take its time.
 	if conn.Send(&linkpb.LogChunk{Id: q.Id}) != nil {
-		return nil
+		return errEnded
 	}
 	r, err := s.config.Logs(ctx, assignment.LogRequest{Instance: q.Instance, Container: q.Container, Follow: q.Follow, Tail: int(q.Tail), Previous: q.Previous})
+	if err != nil && ctx.Err() != nil {
+		return errEnded
+	}
 	if err != nil {
 		return err
 	}
@@ -239,10 +250,13 @@ func (s *stream) copyLog(ctx context.Context, q *linkpb.LogOpen, conn linkpb.Lin
 		n, err := r.Read(buf)
 		if n > 0 {
 			if conn.Send(&linkpb.LogChunk{Id: q.Id, Data: buf[:n]}) != nil {
-				return nil
+				return errEnded
 			}
 		}
-		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return errEnded
+		}
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
