@@ -118,9 +118,12 @@ func (w *walker) walk(n *node, s *shape, path []string) (clean *node, ok bool) {
 		c := &node{kind: isList, pos: n.pos}
 		for i, x := range n.items {
 			p := join(path, strconv.Itoa(i))
-			if x.kind == isNull {
+			switch {
+			case x.kind != isNull:
+			case s.item.text: // has been "" to all readers
+				x = &node{kind: isString, pos: x.pos}
+			default:
 				w.add(found{path: p, message: "is empty", hint: "remove it or fill it in"})
-				x = &node{kind: isNull, pos: x.pos}
 				c.items = append(c.items, x)
 				continue
 			}

@@ -52,12 +52,24 @@ const maxDepth = 100
 
 // reader makes nodes of syntax trees and collects what cannot be one.
 type reader struct {
-	json   bool // the file was read as JSON: its keys are reported one column late
+	json   bool  // the file was read as JSON: its keys are reported one column late
+	start  place // of the text that was parsed in the file; zero is its beginning
 	report func(p place, path []string, message, hint string)
 }
 
+func (r *reader) place(t token.Pos) place {
+	p := placeOf(t)
+	if p.line == 1 && r.start.column > 0 {
+		p.column += r.start.column - 1
+	}
+	if p.line > 0 && r.start.line > 0 {
+		p.line += r.start.line - 1
+	}
+	return p
+}
+
 func (r *reader) read(e ast.Expr, path []string) *node {
-	n := &node{pos: placeOf(e.Pos())}
+	n := &node{pos: r.place(e.Pos())}
 	if len(path) > maxDepth {
 		r.report(n.pos, nil, fmt.Sprintf("is nested more than %d levels deep", maxDepth), "")
 		return n
@@ -95,17 +107,17 @@ func (r *reader) fields(n *node, decls []ast.Decl, path []string) {
 		if !ok {
 			if x, ok := d.(ast.Node); ok {
 				if _, comment := x.(*ast.CommentGroup); !comment {
-					r.report(placeOf(x.Pos()), path, "is something that a manifest cannot have", "")
+					r.report(r.place(x.Pos()), path, "is something that a manifest cannot have", "")
 				}
 			}
 			continue
 		}
 		name, _, err := ast.LabelName(f.Label)
 		if err != nil {
-			r.report(placeOf(f.Label.Pos()), path, "has a key that is not text", "")
+			r.report(r.place(f.Label.Pos()), path, "has a key that is not text", "")
 			continue
 		}
-		p := placeOf(f.Label.Pos())
+		p := r.place(f.Label.Pos())
 		if r.json && p.column > 1 {
 			p.column--
 		}

@@ -194,12 +194,7 @@ var otherKinds = strings.Fields(`
 func (f *fileReader) list(n *node, version, kind string, path []string) {
 	for _, x := range n.fields {
 		switch x.name {
-		case "apiVersion", "kind", "metadata", "items":
-		case "id", "uid", "creationTimestamp", "selfLink", "resourceVersion", "namespace", "annotations":
-			if version == versionV1beta1 {
-				continue
-			}
-			fallthrough
+		case "apiVersion", "kind", "metadata", "items", "id", "uid", "creationTimestamp", "selfLink", "resourceVersion", "namespace", "annotations":
 		default:
 			f.fail(x.pos, "", join(path, x.name), "unknown field", "")
 		}

@@ -2,9 +2,12 @@ package load
 
 import (
 	"bytes"
+	stdjson "encoding/json"
 	"fmt"
+	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,8 +22,8 @@ import (
 // strings too, so it is far above maxDepth.
 const maxNesting = 5000
 
-// parse reads a file's documents. A .json file that is not strict JSON is read as YAML, as everything was in 2014:
-// trailing commas, comments and unquoted words are common in files of that time. What is wrong goes to report.
+// parse reads a file's documents. A .json file that is not strict JSON is read as YAML unless it
+// is for v1: everything was YAML in 2014, and trailing commas, comments and unquoted words are common in files of that time. What is wrong goes to report.
 func parse(file string, b []byte, report func(p place, path []string, message, hint string)) []*node {
 	b = bytes.TrimPrefix(b, []byte("\ufeff"))
 	if p, ok := firstInvalid(b); !ok {
@@ -32,24 +35,68 @@ func parse(file string, b []byte, report func(p place, path []string, message, h
 		return nil
 	}
 	if path.Ext(file) == ".json" {
-		e, err := json.Extract(file, b)
-		if err == nil {
-			r := &reader{json: true, report: report}
-			return documents(r.read(e, nil))
+		docs, ok := fromJSON(file, b, report)
+		if ok {
+			return docs
 		}
-		f, yerr := yaml.Extract(file, b)
-		if yerr != nil {
-			syntax(err, "JSON", report)
+		f, err := yaml.Extract(file, b)
+		if err != nil {
+			notJSON(b, report)
 			return nil
 		}
-		return fromYAML(f, report)
+		docs = fromYAML(f, report)
+		if slices.ContainsFunc(docs, func(n *node) bool { return n.str("apiVersion") == versionV1 }) {
+			notJSON(b, report) // readers of v1 have always been strict
+			return nil
+		}
+		return docs
 	}
 	f, err := yaml.Extract(file, b)
 	if err != nil {
-		syntax(err, "YAML", report)
+		notYAML(err, report)
 		return nil
 	}
 	return fromYAML(f, report)
+}
+
+// fromJSON reads strict JSON: one value, or several after each other. ok is false if b is something else.
+func fromJSON(file string, b []byte, report func(p place, path []string, message, hint string)) (docs []*node, ok bool) {
+	d := stdjson.NewDecoder(bytes.NewReader(b))
+	var ends []int
+	for {
+		var raw stdjson.RawMessage
+		err := d.Decode(&raw)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, false
+		}
+		ends = append(ends, int(d.InputOffset()))
+	}
+	start, at := 0, place{1, 1}
+	for _, end := range ends {
+		e, err := json.Extract(file, b[start:end])
+		if err != nil {
+			return nil, false
+		}
+		r := &reader{json: true, start: at, report: report}
+		docs = append(docs, documents(r.read(e, nil))...)
+		at = at.after(b[start:end])
+		start = end
+	}
+	return docs, true
+}
+
+// after is the place behind text that begins at p.
+func (p place) after(text []byte) place {
+	if n := bytes.Count(text, []byte("\n")); n > 0 {
+		p.line += n
+		p.column = 1
+		text = text[bytes.LastIndexByte(text, '\n')+1:]
+	}
+	p.column += len(text)
+	return p
 }
 
 // fromYAML reads what CUE makes of YAML: the fields of one map, or one embedded value, which is a list if the file has
@@ -89,8 +136,8 @@ func documents(n *node) []*node {
 
 var yamlLine = regexp.MustCompile(`(?:^|[: ])(?:line )?(\d+): `)
 
-// syntax reports a parser's errors.
-func syntax(err error, language string, report func(p place, path []string, message, hint string)) {
+// notYAML reports a parser's errors, of which most have a line only.
+func notYAML(err error, report func(p place, path []string, message, hint string)) {
 	for _, e := range errors.Errors(err) {
 		var at place
 		if ps := errors.Positions(e); len(ps) > 0 {
@@ -102,8 +149,25 @@ func syntax(err error, language string, report func(p place, path []string, mess
 			at.line, _ = strconv.Atoi(message[m[2]:m[3]])
 			message = message[m[1]:]
 		}
-		message = strings.TrimPrefix(message, "invalid JSON: ")
-		report(at, nil, "not "+language+": "+strings.TrimSpace(message), "")
+		report(at, nil, "not YAML: "+strings.TrimSpace(message), "")
+	}
+}
+
+// notJSON reports where a file stops being JSON.
+func notJSON(b []byte, report func(p place, path []string, message, hint string)) {
+	d := stdjson.NewDecoder(bytes.NewReader(b))
+	for {
+		var raw stdjson.RawMessage
+		err := d.Decode(&raw)
+		if err == nil {
+			continue
+		}
+		end := len(b)
+		if s, ok := err.(*stdjson.SyntaxError); ok {
+			end = int(max(s.Offset-1, 0))
+		}
+		report(place{1, 1}.after(b[:min(end, len(b))]), nil, "not JSON: "+err.Error(), "")
+		return
 	}
 }
 

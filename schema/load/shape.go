@@ -16,6 +16,7 @@ type shape struct {
 
 	want    string // what a value must be, in words; basic unless the definition says more
 	basic   string // the kind of value, in words
+	text    bool   // nothing but text is allowed
 	ignored bool
 	nonull  bool
 	limited bool     // only the values in yet are supported
@@ -59,7 +60,7 @@ func shapeOf(v cue.Value) (*shape, error) {
 		}
 	}
 	kind := v.IncompleteKind()
-	s.basic = basicWords[kind]
+	s.basic, s.text = basicWords[kind], kind == cue.StringKind
 	if s.want == "" {
 		s.want = s.basic
 	}

@@ -237,12 +237,12 @@ func (c *converter) container(in *container, path []string) schema.Container {
 		WorkingDir: in.WorkingDir,
 		Resources:  schema.Resources{MilliCPU: in.CPU, Memory: in.Memory},
 	}
-	switch strings.ToLower(in.ImagePullPolicy) {
-	case "pullalways":
+	switch strings.TrimPrefix(strings.ToLower(in.ImagePullPolicy), "pull") {
+	case "always":
 		out.ImagePullPolicy = schema.PullAlways
-	case "pullnever":
+	case "never":
 		out.ImagePullPolicy = schema.PullNever
-	case "pullifnotpresent":
+	case "ifnotpresent":
 		out.ImagePullPolicy = schema.PullIfNotPresent
 	}
 	for _, p := range in.Ports {
