@@ -15,6 +15,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	gogit "github.com/go-git/go-git/v5"
+
 	"reconciler/reconcile"
 	"reconciler/reconcile/server"
 )
@@ -424,6 +426,20 @@ func TestDamagedTreeIsAnError(t *testing.T) {
 				t.Errorf("a tree without an object: %v", err)
 			}
 		})
+	}
+}
+
+// A file of the object database that is missing on disk does not make the file in the tree an absent one.
+func TestMissingPackIsUnknown(t *testing.T) {
+	bare, _ := repos(t)
+	o := &objects{path: bare}
+	tries := 0
+	err := o.do(func(*gogit.Repository) error {
+		tries++
+		return &fs.PathError{Op: "open", Path: "pack", Err: fs.ErrNotExist}
+	})
+	if err == nil || errors.Is(err, fs.ErrNotExist) || tries != 3 {
+		t.Errorf("after %d attempts: %v", tries, err)
 	}
 }
 

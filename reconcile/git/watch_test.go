@@ -23,27 +23,59 @@ func TestChanged(t *testing.T) {
 			run(t, s)
 			first := git(t, work, "rev-parse", "HEAD")
 			await(t, s, first)
-			quiet(t, s)
+			var second, third, fourth string
 
-			second := push(t, work, "second")
-			await(t, s, second)
+			moves(t, s, &second, func() { second = push(t, work, "second") })
 			git(t, bare, "pack-refs", "--all")
-			await(t, s, second)
-			third := push(t, work, "third") // the value leaves packed-refs again
-			await(t, s, third)
-			git(t, work, "push", "-q", "-f", "origin", first+":main")
-			await(t, s, first)
-			git(t, bare, "update-ref", "-d", "refs/heads/main")
-			await(t, s, "")
-			git(t, work, "push", "-q", "origin", "HEAD:refs/heads/main")
-			await(t, s, third)
+			moves(t, s, &third, func() { third = push(t, work, "third") }) // the value leaves packed-refs again
+			moves(t, s, &first, func() { git(t, work, "push", "-q", "-f", "origin", first+":main") })
+			moves(t, s, new(string), func() { git(t, bare, "update-ref", "-d", "refs/heads/main") })
+			moves(t, s, &third, func() { git(t, work, "push", "-q", "origin", "HEAD:refs/heads/main") })
 			git(t, bare, "gc", "-q", "--prune=now")
-			fourth := push(t, work, "fourth")
-			await(t, s, fourth)
+			moves(t, s, &fourth, func() { fourth = push(t, work, "fourth") })
 			git(t, bare, "pack-refs", "--all")
-			git(t, bare, "update-ref", "-d", "refs/heads/main") // only packed-refs changes
-			await(t, s, "")
+			moves(t, s, new(string), func() { git(t, bare, "update-ref", "-d", "refs/heads/main") }) // only packed-refs changes
 		})
+	}
+}
+
+// moves makes a change and demands a hint after it that leads to what want is then: a hash, or "" for no branch.
+func moves(t testing.TB, s *Source, want *string, change func()) {
+	t.Helper()
+	quiet(t, s)
+	change()
+	select {
+	case <-s.Changed():
+		await(t, s, *want)
+	case <-time.After(deadline):
+		t.Fatalf("no hint led to %q", *want)
+	}
+}
+
+// A change during the debounce of another one is not lost.
+func TestChangedTwiceAtOnce(t *testing.T) {
+	bare, work := repos(t)
+	first := git(t, work, "rev-parse", "HEAD")
+	second := push(t, work, "second")
+	s := source(t, Config{Repository: bare, Poll: time.Hour})
+	run(t, s)
+	ref := filepath.Join(bare, "refs", "heads", "main")
+	set := func(h string) {
+		write(t, bare, "refs/heads/main.lock", h+"\n")
+		if err := os.Rename(ref+".lock", ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, s, second)
+	for range 3 {
+		moves(t, s, &first, func() { set(first) })
+		set(second) // within the debounce of the first
+		select {
+		case <-s.Changed():
+			await(t, s, second)
+		case <-time.After(deadline):
+			t.Fatal("no hint after the second change")
+		}
 	}
 }
 
@@ -53,34 +85,36 @@ func TestChangedInNewDirectory(t *testing.T) {
 	s := source(t, Config{Repository: bare, Branch: "team/web/prod", Poll: time.Hour})
 	run(t, s)
 	await(t, s, "")
-	quiet(t, s)
 	for range 3 {
-		h := commit(t, work, "next")
-		git(t, work, "push", "-q", "-f", "origin", "HEAD:refs/heads/team/web/prod")
-		await(t, s, h)
-		h = commit(t, work, "next")
-		git(t, work, "push", "-q", "-f", "origin", "HEAD:refs/heads/team/web/prod")
-		await(t, s, h)
+		var h string
+		next := func() {
+			h = commit(t, work, "next")
+			git(t, work, "push", "-q", "-f", "origin", "HEAD:refs/heads/team/web/prod")
+		}
+		moves(t, s, &h, next)
+		moves(t, s, &h, next)
 		git(t, bare, "pack-refs", "--all")
-		git(t, bare, "update-ref", "-d", "refs/heads/team/web/prod")
-		await(t, s, "")
+		moves(t, s, new(string), func() { git(t, bare, "update-ref", "-d", "refs/heads/team/web/prod") })
 		if err := os.RemoveAll(filepath.Join(bare, "refs", "heads", "team")); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// The poll finds a repository that was replaced, and watches it from then on.
+// A repository that was replaced is found by the poll, and watched from then on.
 func TestChangedInReplacedRepository(t *testing.T) {
 	bare, work := repos(t)
-	s := source(t, Config{Repository: bare, Poll: 20 * time.Millisecond})
+	s := source(t, Config{Repository: bare, Poll: 200 * time.Millisecond})
 	run(t, s)
 	await(t, s, git(t, work, "rev-parse", "HEAD"))
-	if err := os.Rename(bare, bare+".old"); err != nil {
-		t.Fatal(err)
-	}
-	git(t, work, "init", "-q", "--bare", "-b", "main", bare)
-	await(t, s, push(t, work, "in the new one"))
+	var h string
+	moves(t, s, &h, func() {
+		if err := os.Rename(bare, bare+".old"); err != nil {
+			t.Fatal(err)
+		}
+		git(t, work, "init", "-q", "--bare", "-b", "main", bare)
+		h = push(t, work, "in the new one")
+	})
 }
 
 // A working repository, a linked working tree of it, and a symbolic branch can be followed too.
@@ -96,8 +130,8 @@ func TestChangedInWorkingRepositories(t *testing.T) {
 		s := source(t, c)
 		run(t, s)
 		await(t, s, git(t, linked, "rev-parse", "HEAD"))
-		quiet(t, s)
-		await(t, s, commit(t, linked, "next"))
+		var h string
+		moves(t, s, &h, func() { h = commit(t, linked, "next") })
 	}
 }
 
