@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // Everything that moves a branch is noticed, by notifications and, apart from them, by the poll.
@@ -183,5 +185,34 @@ func BenchmarkHead(b *testing.B) {
 	h := git(b, work, "rev-parse", "HEAD")
 	for b.Loop() {
 		head(b, s, h)
+	}
+}
+
+// Directories that took the place of watched ones are watched when they are added again.
+func TestWatchesOfReplacedRepository(t *testing.T) {
+	bare, work := repos(t)
+	s := source(t, Config{Repository: bare})
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	s.addWatches(w)
+	if err := os.Rename(bare, bare+".old"); err != nil {
+		t.Fatal(err)
+	}
+	git(t, work, "init", "-q", "--bare", "-b", "main", bare)
+	s.addWatches(w)
+	push(t, work, "in the new one")
+	end := time.After(deadline)
+	for {
+		select {
+		case e := <-w.Events:
+			if s.concerns(e) && e.Name == filepath.Join(bare, "refs", "heads", "main") {
+				return
+			}
+		case <-end:
+			t.Fatal("no event told of the push")
+		}
 	}
 }

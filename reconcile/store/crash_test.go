@@ -34,7 +34,7 @@ func TestSavesUntilKilled(t *testing.T) {
 func TestKilledServer(t *testing.T) {
 	dir := t.TempDir()
 	last := 0
-	for round := range 8 {
+	for round := range 5 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestSavesUntilKilled$")
 		cmd.Env = append(os.Environ(), crashDir+"="+dir)
 		cmd.Stderr = os.Stderr
@@ -58,7 +58,7 @@ func TestKilledServer(t *testing.T) {
 				tried = n
 				if count++; count == 3+round {
 					// Each round lets it get a little further into this save.
-					time.AfterFunc(time.Duration(round)*3*time.Millisecond, func() { cmd.Process.Kill() })
+					time.AfterFunc(time.Duration(round)*4*time.Millisecond, func() { cmd.Process.Kill() })
 				}
 			case verb == "saved":
 				last = n
