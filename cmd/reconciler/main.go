@@ -52,10 +52,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		switch args[1] { // programs that this binary re-executes itself as
 		case containerd.DaemonArg:
 			return ended(stderr, containerd.Daemon(args[2:]))
-		case lab.ChildArg:
+		case lab.ChildVerb:
 			return ended(stderr, lab.Child(args[2:]))
-		case lab.RegistryArg:
-			return ended(stderr, lab.RegistryMain(args[2:]))
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -76,6 +74,11 @@ func ended(stderr io.Writer, err error) int {
 		return exitOK
 	case errors.As(err, &code):
 		return int(code)
+	}
+	var other interface{ ExitCode() int } // of a program that was to be run for somebody
+	if errors.As(err, &other) {
+		fmt.Fprintf(stderr, "reconciler: %v\n", err)
+		return other.ExitCode()
 	}
 	fmt.Fprintf(stderr, "reconciler: %v\n", err)
 	var h hinted

@@ -1,0 +1,587 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"reconciler/cmd/internal/lab"
+	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
+)
+
+// web is what most tests start from: a controller of two behind a service with a public IP, and a pod that asks it.
+func web(img string) files {
+	return files{
+		"web.yaml":    controller("web", 2, img, "-http", ":8080"),
+		"svc.yaml":    service("web", "app: web", "10.245.2.2"),
+		"client.yaml": pod("client", "app: client", "", "-http", ":8080", "-dial", "$WEB_SERVICE_HOST:$WEB_SERVICE_PORT"),
+	}
+}
+
+func TestPushRunsAndRoutes(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, web(image))
+	st := c.fresh(t)
+	minions := map[string]bool{}
+	names := map[string]bool{}
+	for _, i := range st.Instances {
+		if i.Binding.Controller == "web" {
+			minions[i.Minion] = true
+			names[i.Binding.Pod] = true
+		}
+	}
+	if len(minions) != 2 {
+		t.Errorf("both replicas are on %v, want them on two minions", slices.Collect(maps.Keys(minions)))
+	}
+	var portal string
+	for _, o := range st.Objects {
+		if o.Portal != "" {
+			portal = o.Portal
+		}
+	}
+	// From outside through the public IP, from each minion through the portal IP.
+	asks := map[string]string{lab.Desktop: "http://10.245.2.2/hostname"}
+	for _, m := range lab.MinionNames(3) {
+		asks[m] = "http://" + portal + "/hostname"
+	}
+	for from, url := range asks {
+		seen := map[string]bool{}
+		for range 40 {
+			host, err := c.get(t, from, url)
+			if err != nil {
+				t.Fatalf("%s asks %s: %v", from, url, err)
+			}
+			seen[host] = true
+		}
+		if !maps.Equal(seen, names) {
+			t.Errorf("%s asks %s: answered by %v, want %v", from, url, seen, names)
+		}
+	}
+	// From a pod, by the service's variables alone.
+	c.until(t, "the pod reaches the service by its variables", func() bool {
+		out, _, _ := c.cli(t, "logs", "--tail", "3", "client")
+		return strings.Contains(out, "web-")
+	})
+	env, err := c.get(t, c.instance(t, "client").Minion, "http://"+c.instance(t, "client").Binding.Address.String()+":8080/env")
+	if err != nil || !strings.Contains(env, "WEB_PORT_80_TCP_ADDR="+portal) {
+		t.Errorf("environment %q, %v", env, err)
+	}
+	if out, _, code := c.cli(t, "diff"); code != 0 {
+		t.Errorf("diff after the apply: exit %d\n%s", code, out)
+	}
+}
+
+func TestServiceWithoutReadyEndpointsRefusesAtOnce(t *testing.T) {
+	c := theLab(t)
+	tree := web(image)
+	delete(tree, "web.yaml")
+	c.push(t, tree)
+	c.until(t, "nothing of web is left", func() bool {
+		st := c.fresh(t)
+		return len(st.Instances) == 1 && !leaving(st)
+	})
+	c.until(t, "the public IP refuses", func() bool {
+		_, err := c.get(t, lab.Desktop, "http://10.245.2.2/")
+		return err != nil && strings.Contains(err.Error(), "refused")
+	})
+}
+
+func TestCommitThatDoesNotValidateChangesNothing(t *testing.T) {
+	c := theLab(t)
+	good := c.apply(t, web(image))
+	before := c.containers(t)
+	bad := web(image)
+	bad["svc.yaml"] = strings.Replace(bad["svc.yaml"], "port: 80,", "prot: 80,", 1)
+	bad["client.yaml"] = strings.Replace(bad["client.yaml"], "containerPort: 8080", "containerPort: 80800", 1)
+	h := c.push(t, bad)
+	st := c.fresh(t)
+	says := strings.Join(st.Errors, "\n")
+	if st.Applied.Hash != good || st.Attempted.Hash != h {
+		t.Errorf("applied %s, attempted %s", st.Applied.Hash, st.Attempted.Hash)
+	}
+	for _, want := range []string{"svc.yaml:6:", "prot", "client.yaml:9:", "80800"} {
+		if !strings.Contains(says, want) {
+			t.Errorf("status does not say %q:\n%s", want, says)
+		}
+	}
+	if out, _, code := c.cli(t, "validate"); code != exitError {
+		t.Errorf("validate: exit %d\n%s", code, out)
+	}
+	if _, errs, code := c.cli(t, "diff"); code != exitError || !strings.Contains(errs, "svc.yaml:6:") {
+		t.Errorf("diff: exit %d\n%s", code, errs)
+	}
+	if after := c.containers(t); after != before {
+		t.Errorf("containers were touched:\n%s\n%s", before, after)
+	}
+	c.git(t, "revert", "--no-edit", "HEAD")
+	c.git(t, "push", "--quiet", "origin", "main")
+	c.until(t, "the revert is applied", func() bool {
+		st := c.fresh(t)
+		return st.Applied.Hash == c.git(t, "rev-parse", "HEAD") && settled(st)
+	})
+	if after := c.containers(t); after != before {
+		t.Errorf("containers were touched by the revert:\n%s\n%s", before, after)
+	}
+}
+
+func TestEmptyTreeVanishedBranchAndForcePush(t *testing.T) {
+	c := theLab(t)
+	first := c.apply(t, web(image))
+	before := c.containers(t)
+
+	c.commit(t, "Remove all", nil)
+	c.git(t, "push", "--quiet", "--force", "origin", "main")
+	st := c.fresh(t)
+	if st.Applied.Hash != first || !strings.Contains(strings.Join(st.Errors, "\n"), "Allow-Delete: all") {
+		t.Errorf("empty tree: applied %s, says %q", st.Applied.Hash, st.Errors)
+	}
+
+	c.git(t, "push", "--quiet", "origin", ":main")
+	st = c.fresh(t)
+	if !strings.Contains(strings.Join(st.Errors, "\n"), "does not exist") || st.Applied.Hash != first {
+		t.Errorf("vanished branch: applied %s, says %q", st.Applied.Hash, st.Errors)
+	}
+	if after := c.containers(t); after != before {
+		t.Errorf("containers were touched:\n%s\n%s", before, after)
+	}
+
+	// The branch comes back with another history.
+	c.git(t, "checkout", "--quiet", "--orphan", "other")
+	c.git(t, "branch", "-D", "main")
+	second := c.apply(t, web(image))
+	if second == first {
+		t.Fatal("the same commit")
+	}
+	if after := c.containers(t); after != before {
+		t.Errorf("a force-push of the same content touched containers:\n%s\n%s", before, after)
+	}
+}
+
+func TestImageThatDoesNotExist(t *testing.T) {
+	c := theLab(t)
+	tree := web(image)
+	tree["broken.yaml"] = strings.Replace(pod("broken", "app: broken", "", "-http", ":8080"), "testpod:1", "nosuch:9", 1)
+	h := c.push(t, tree)
+	c.until(t, "the new pod says what is wrong and all else is well", func() bool {
+		st := c.fresh(t)
+		ok, said := 0, false
+		for _, o := range st.Objects {
+			if o.Health == reconcile.Healthy {
+				ok++
+			}
+			if o.Key.Name == "broken" {
+				said = o.Health == reconcile.Degraded && strings.Contains(o.Reason, "nosuch:9")
+			}
+		}
+		return st.Applied.Hash == h && said && ok == len(st.Objects)-1 && ok >= 3
+	})
+
+	// In an update the old instances keep serving, a controller's and a bare pod's.
+	c.apply(t, web(image))
+	before := c.containers(t)
+	bad := web(lab.RegistryAddress + "/nosuch:9")
+	bad["client.yaml"] = strings.Replace(bad["client.yaml"], "testpod:1", "nosuch:9", 1)
+	c.push(t, bad)
+	c.until(t, "status names the image", func() bool {
+		out, _, _ := c.cli(t, "status")
+		return strings.Count(out, "nosuch:9") >= 2 && strings.Contains(out, "ErrImagePull") || strings.Contains(out, "ImagePullBackOff")
+	})
+	for range 20 {
+		if _, err := c.get(t, lab.Desktop, "http://10.245.2.2/"); err != nil {
+			t.Fatalf("the old instances do not serve: %v", err)
+		}
+	}
+	for line := range strings.Lines(before) {
+		if !strings.Contains(c.containers(t), line) {
+			t.Errorf("an old instance was touched: %s", line)
+		}
+	}
+	c.apply(t, web(image))
+	if after := c.containers(t); after != before {
+		t.Errorf("the way back touched containers:\n%s\n%s", before, after)
+	}
+}
+
+// Mutant: stopping the old instance before the withdrawal of its route was acknowledged.
+func TestUpdateOfAControllerLosesNoRequest(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, web(image))
+	before := c.fresh(t)
+	stop, done := make(chan struct{}), make(chan struct{})
+	var asked, failed atomic.Int64
+	var last atomic.Value
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			asked.Add(1)
+			if _, err := c.get(t, lab.Desktop, "http://10.245.2.2/"); err != nil {
+				failed.Add(1)
+				last.Store(err.Error())
+			}
+		}
+	}()
+	c.apply(t, web(lab.RegistryAddress+"/testpod:2"))
+	close(stop)
+	<-done
+	if failed.Load() > 0 || asked.Load() < 50 {
+		t.Errorf("%d of %d requests failed during the update: %v", failed.Load(), asked.Load(), last.Load())
+	}
+	old := map[string]bool{}
+	for _, i := range before.Instances {
+		old[i.Binding.ID] = true
+	}
+	for _, i := range c.fresh(t).Instances {
+		if i.Binding.Controller == "web" && (old[i.Binding.ID] || i.Binding.Spec.Containers[0].Image == image) {
+			t.Errorf("instance %s was not replaced", i.Binding.ID)
+		}
+	}
+}
+
+// Mutant: replacing bare pods start-first.
+func TestBarePodIsNeverThereTwice(t *testing.T) {
+	c := theLab(t)
+	tree := files{"db.yaml": pod("db", "app: db", "", "-http", ":8080")}
+	c.apply(t, tree)
+	tree["db.yaml"] = strings.Replace(tree["db.yaml"], "testpod:1", "testpod:2", 1)
+	h := c.push(t, tree)
+	twice, both := false, false
+	c.until(t, "the new one runs alone", func() bool {
+		running := 0
+		st := c.fresh(t)
+		for _, i := range st.Instances {
+			if i.Observed != nil && i.Observed.State == assignment.Running && !i.Observed.Up.IsZero() {
+				running++
+			}
+		}
+		if len(st.Instances) == 2 && !both {
+			out, _, _ := c.cli(t, "get", "pods")
+			both = strings.Count(out, "db ") >= 2 && (strings.Contains(out, "prepared") || strings.Contains(out, "draining") || strings.Contains(out, "stopping") || strings.Contains(out, "Pending"))
+		}
+		twice = twice || running > 1
+		return st.Applied.Hash == h && settled(st) && len(st.Instances) == 1
+	})
+	if twice {
+		t.Error("two instances of a bare pod ran at the same time")
+	}
+}
+
+func TestProcessesKilled(t *testing.T) {
+	c := theLab(t)
+	tree := web(image)
+	c.apply(t, tree)
+	for _, name := range []string{"agent-10.245.2.2", "server", "containerd", "all"} {
+		t.Run(name, func(t *testing.T) {
+			before := c.containers(t)
+			kill := []string{name}
+			if name == "all" {
+				kill = []string{"server", "agent-10.245.2.2", "agent-10.245.2.3", "agent-10.245.2.4"}
+			}
+			for _, k := range kill {
+				if k == "containerd" {
+					c.killContainerd(t, "10.245.2.2")
+					continue
+				}
+				if err := c.lab.Kill(t.Context(), k); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 20 {
+				if _, err := c.get(t, lab.Desktop, "http://10.245.2.2/"); err != nil {
+					t.Fatalf("not served while %s is dead: %v", name, err)
+				}
+			}
+			c.up(t)
+			c.until(t, "all is well again", func() bool {
+				st := c.fresh(t)
+				return settled(st) && !strings.Contains(c.containers(t), "not reported")
+			})
+			if after := c.containers(t); after != before {
+				t.Errorf("containers were touched:\n%s\n%s", before, after)
+			}
+			// It goes on: the next commit is followed.
+			tree["extra.yaml"] = pod("extra-"+strings.ReplaceAll(name, ".", "-"), "app: extra", "", "-http", ":8080")
+			c.apply(t, tree)
+		})
+	}
+}
+
+// killContainerd ends a minion's embedded containerd with SIGKILL.
+func (c *cluster) killContainerd(t testing.TB, minion string) {
+	t.Helper()
+	pids, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for _, p := range pids {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			continue
+		}
+		args := strings.Split(string(b), "\x00")
+		if len(args) > 2 && args[1] == "containerd-daemon" && strings.Contains(string(b), c.lab.MinionDir(minion)+"/") {
+			var pid int
+			if _, err := fmt.Sscanf(p, "/proc/%d/cmdline", &pid); err != nil {
+				t.Fatal(err)
+			}
+			proc, err := os.FindProcess(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := proc.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			killed++
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("killed %d containerd processes of %s, want 1", killed, minion)
+	}
+}
+
+func TestDamageByHandIsRepaired(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, web(image))
+	minion := "10.245.2.2"
+
+	t.Run("a container killed is restarted", func(t *testing.T) {
+		i := c.instance(t, "web-0")
+		out, code := c.in(t, i.Minion, "sh", "-c", fmt.Sprintf("cat /sys/fs/cgroup/pids%s/%s/*/cgroup.procs | head -1 | xargs kill -9", c.lab.CgroupParent(i.Minion), i.Binding.ID))
+		if code != 0 {
+			t.Fatal(out)
+		}
+		c.until(t, "it was restarted", func() bool {
+			n := c.instance(t, "web-0")
+			return n.Binding.ID == i.Binding.ID && n.Ready && n.Observed.Containers[0].Restarts == i.Observed.Containers[0].Restarts+1
+		})
+		k := c.instance(t, "web-0").Observed.Containers[0]
+		if k.Last == nil || k.Last.ExitCode != 137 {
+			t.Errorf("the last run is reported as %+v", k.Last)
+		}
+	})
+	t.Run("routes deleted come back", func(t *testing.T) {
+		for _, hurt := range []string{"nft delete table ip reconciler", "nft flush ruleset", "ip route flush root 10.244.0.0/16 via 10.245.2.3; true"} {
+			if out, code := c.in(t, minion, "sh", "-c", hurt); code != 0 {
+				t.Fatal(out)
+			}
+			c.until(t, "it answers again after: "+hurt, func() bool {
+				for range 10 {
+					if _, err := c.get(t, lab.Desktop, "http://10.245.2.2/"); err != nil {
+						return false
+					}
+				}
+				return true
+			})
+		}
+	})
+	t.Run("what is not ours is left alone", func(t *testing.T) {
+		if out, code := c.in(t, minion, "sh", "-c", `nft add table ip foreign && nft add chain ip foreign c && nft add rule ip foreign c counter &&
+			ip link add foreign0 type veth peer name foreign1 && ip route add 192.0.2.0/24 dev foreign0 2>/dev/null || ip link show foreign0 >/dev/null`); code != 0 {
+			t.Fatal(out)
+		}
+		look := "nft list table ip foreign; ip -o link show foreign0 | cut -d' ' -f2"
+		before, _ := c.in(t, minion, "sh", "-c", look)
+		before2 := c.containers(t)
+		tree := web(image)
+		tree["more.yaml"] = controller("more", 3, image, "-http", ":8080")
+		c.apply(t, tree)
+		c.apply(t, web(image))
+		if after, _ := c.in(t, minion, "sh", "-c", look); after != before {
+			t.Errorf("before %q, after %q", before, after)
+		}
+		if after := c.containers(t); after != before2 {
+			t.Errorf("containers of unchanged objects were touched:\n%s\n%s", before2, after)
+		}
+		c.in(t, minion, "sh", "-c", "nft delete table ip foreign; ip link del foreign0")
+	})
+}
+
+func TestMinionWhoseLinkIsCutGoesOn(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, web(image))
+	i := c.instance(t, "web-0")
+	if err := c.lab.SetLink(i.Minion, false); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.lab.SetLink(i.Minion, true) }()
+	local := "http://" + i.Binding.Address.String() + ":8080/hostname"
+	if host, err := c.get(t, i.Minion, local); err != nil || host != "web-0" {
+		t.Errorf("on the cut minion the pod answers %q, %v", host, err)
+	}
+	tree := web(image)
+	tree["late.yaml"] = service("late", "app: web")
+	c.push(t, tree)
+	if err := c.lab.SetLink(i.Minion, true); err != nil {
+		t.Fatal(err)
+	}
+	c.until(t, "the minion has caught up", func() bool {
+		st := c.fresh(t)
+		for _, m := range st.Minions {
+			if m.Behind || !m.Connected {
+				return false
+			}
+		}
+		return settled(st)
+	})
+	if n := c.instance(t, "web-0"); n.Binding.ID != i.Binding.ID || n.Observed.Containers[0].Restarts != i.Observed.Containers[0].Restarts {
+		t.Errorf("the instance was touched: %+v", n)
+	}
+	var late string
+	for _, o := range c.fresh(t).Objects {
+		if o.Key.Name == "late" {
+			late = o.Portal
+		}
+	}
+	if _, err := c.get(t, i.Minion, "http://"+late+"/"); err != nil {
+		t.Errorf("the route made meanwhile is not there: %v", err)
+	}
+	// It appeared too late for those that run.
+	out, _, _ := c.cli(t, "describe", "pod", "client")
+	if !strings.Contains(out, "Too late for this instance") || !strings.Contains(out, "late") {
+		t.Errorf("describe does not say that the service appeared too late:\n%s", out)
+	}
+}
+
+func TestLabelsChangeWithoutRestartAndPruneFollowsGit(t *testing.T) {
+	c := theLab(t)
+	tree := web(image)
+	c.apply(t, tree)
+	before := c.containers(t)
+	tree["client.yaml"] = strings.Replace(tree["client.yaml"], "app: client", "app: web", 1)
+	c.apply(t, tree)
+	if after := c.containers(t); after != before {
+		t.Errorf("a label touched containers:\n%s\n%s", before, after)
+	}
+	c.until(t, "the relabelled pod is an endpoint", func() bool {
+		host, _ := c.get(t, lab.Desktop, "http://10.245.2.2/hostname")
+		return host == "client"
+	})
+	delete(tree, "client.yaml")
+	c.apply(t, tree)
+	if out, _, _ := c.cli(t, "get", "pods"); strings.Contains(out, "client") {
+		t.Errorf("the pod that left Git is still there:\n%s", out)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, web(image))
+	for _, k := range []struct {
+		name string
+		args []string
+		code int
+		out  []string
+		errs []string
+	}{
+		{"status", []string{"status"}, 0, []string{"Synced", "Healthy", "10.245.2.3"}, nil},
+		{"status --wait", []string{"status", "--wait", "--timeout", "20s"}, 0, []string{"Healthy"}, nil},
+		{"get pods in the columns of 2014", []string{"get", "pods"}, 0, []string{"NAME                IMAGE(S)", "HOST", "LABELS", "STATUS", "web-0", "10.245.2.", "Running"}, nil},
+		{"get one service", []string{"get", "service", "web"}, 0, []string{"NAME                LABELS              SELECTOR            IP                  PORT", "app=web", "10.0."}, nil},
+		{"get rc", []string{"get", "rc"}, 0, []string{"REPLICAS", "web"}, nil},
+		{"get minions", []string{"get", "minions"}, 0, []string{"10.245.2.2", "10.245.2.3", "10.245.2.4"}, nil},
+		{"get what is not there", []string{"get", "pods", "nosuch"}, exitError, nil, []string{`"nosuch" not found`, "hint:"}},
+		{"get an unknown resource", []string{"get", "deployments"}, exitError, nil, []string{"unknown resource", "hint:"}},
+		{"describe a pod", []string{"describe", "pod", "client"}, 0, []string{"WEB_SERVICE_HOST=10.0.", "Container ID", "containerd://", "Restarts"}, nil},
+		{"describe a service", []string{"describe", "svc", "web"}, 0, []string{"Ready pods", "web-0", "web-1"}, nil},
+		{"describe a minion", []string{"describe", "minion", "10.245.2.2"}, 0, []string{"10.244.", "containerd"}, nil},
+		{"logs of an unknown pod", []string{"logs", "nosuch"}, exitError, nil, []string{"not found", "hint:"}},
+		{"diff --live", []string{"diff", "--live"}, 0, nil, nil},
+		{"an unknown verb", []string{"frobnicate"}, exitError, nil, []string{"unknown command"}},
+		{"version", []string{"version"}, 0, []string{"Client:", "Server:"}, nil},
+		{"completion", []string{"completion", "bash"}, 0, []string{"reconciler"}, nil},
+		{"validate", []string{"validate", "."}, 0, []string{"1 services"}, nil},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			out, errs, code := c.cli(t, k.args...)
+			if code != k.code {
+				t.Errorf("exit %d, want %d\n%s%s", code, k.code, out, errs)
+			}
+			for _, w := range k.out {
+				if !strings.Contains(out, w) {
+					t.Errorf("stdout lacks %q:\n%s", w, out)
+				}
+			}
+			for _, w := range k.errs {
+				if !strings.Contains(errs, w) {
+					t.Errorf("stderr lacks %q:\n%s", w, errs)
+				}
+			}
+		})
+	}
+	t.Run("structured output alone goes to stdout", func(t *testing.T) {
+		for _, args := range [][]string{{"get", "pods"}, {"get", "services"}, {"get", "rc"}, {"get", "minions"}, {"status"}, {"get", "pods", "client"}, {"diff"}} {
+			out, errs, _ := c.cli(t, append(args, "-o", "json")...)
+			if !json.Valid([]byte(out)) || errs != "" {
+				t.Errorf("%v: %q, stderr %q", args, out, errs)
+			}
+		}
+	})
+	t.Run("diff of the working tree and of a revision", func(t *testing.T) {
+		path := filepath.Join(c.work, "web.yaml")
+		if err := os.WriteFile(path, []byte(controller("web", 3, lab.RegistryAddress+"/testpod:2", "-http", ":8080")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, errs, code := c.cli(t, "diff")
+		if code != exitChanges {
+			t.Fatalf("exit %d\n%s%s", code, out, errs)
+		}
+		for _, w := range []string{"web-0", "web-1", "web-2", "testpod:1", "testpod:2", "start-first"} {
+			if !strings.Contains(out, w) {
+				t.Errorf("the plan lacks %q:\n%s", w, out)
+			}
+		}
+		if out, errs, code := c.cli(t, "diff", "HEAD"); code != 0 {
+			t.Errorf("diff HEAD: exit %d\n%s%s", code, out, errs)
+		}
+		if c.fresh(t).Sync != reconcile.Synced {
+			t.Error("a diff changed the fleet")
+		}
+	})
+}
+
+func TestLogsFollowAndStayBounded(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, files{"talk.yaml": pod("talk", "app: talk", "", "-lines", "50", "-tick", "100ms")})
+	c.until(t, "its lines are there", func() bool {
+		out, _, _ := c.cli(t, "logs", "talk")
+		return strings.Contains(out, "line 1\n") && strings.Contains(out, "line 50")
+	})
+	out, _, _ := c.cli(t, "logs", "--tail", "2", "talk")
+	if n := strings.Count(out, "\n"); n != 2 {
+		t.Errorf("--tail 2 printed %d lines:\n%s", n, out)
+	}
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	c := theLab(t)
+	c.push(t, nil)
+	c.until(t, "nothing runs", func() bool {
+		st := c.fresh(t)
+		return len(st.Instances) == 0 && len(st.Objects) == 0
+	})
+	for _, m := range lab.MinionNames(3) {
+		links, _ := c.in(t, m, "sh", "-c", "ip -o link show type veth | grep -v 'eth0' | wc -l")
+		if links != "0" {
+			t.Errorf("%s: %s pod links are left", m, links)
+		}
+		groups, _ := filepath.Glob("/sys/fs/cgroup/*" + c.lab.CgroupParent(m) + "/*/*")
+		if len(groups) > 0 {
+			t.Errorf("%s: cgroups are left: %v", m, groups)
+		}
+		if pods, _ := os.ReadDir(filepath.Join(c.lab.MinionDir(m), "agent", "containerd", "pods")); len(pods) > 0 {
+			t.Errorf("%s: %d pod directories are left", m, len(pods))
+		}
+	}
+}
