@@ -46,7 +46,8 @@ func newSets(table *nftables.Table) map[string]*nftables.Set {
 		{Name: string(netproxy.MapEmpty), KeyType: key},
 		{Name: string(netproxy.MapHairpin), KeyType: nftables.MustConcatSetType(address, address)},
 		{Name: string(netproxy.MapLocal), KeyType: address, Interval: true},
-		{Name: setBalance, IsMap: true, KeyType: nftables.TypeMark, DataType: nftables.TypeVerdict},
+		{Name: setBalance, IsMap: true, KeyType: nftables.TypeMark, DataType: nftables.TypeVerdict,
+			KeyByteOrder: binaryutil.NativeEndian},
 	}
 	byName := make(map[string]*nftables.Set, len(sets))
 	for _, s := range sets {

@@ -203,7 +203,8 @@ func (r *Router) refuse(refusals []netproxy.Refusal) {
 	}
 }
 
-// Remove deletes our table, if it is there. Connections that it rewrote go on until they end.
+// Remove deletes our table, if it is there. Connections that it rewrote stall, unless another table rewrites addresses in
+// this namespace: the kernel translates nobody's packets once nobody has a chain for it. A later Apply revives them.
 func (r *Router) Remove(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
 		return fmt.Errorf("remove routes: %w", err)

@@ -224,7 +224,8 @@ func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{router: newSpace(t, "router"), client: newSpace(t, "client"), m1: newSpace(t, "m1"), m2: newSpace(t, "m2"),
 		a: newSpace(t, "a"), b: newSpace(t, "b"), c: newSpace(t, "c")}
-	l.router.write("/proc/sys/net/ipv4/ip_forward", "1")
+	l.router.write(forwarding, "1")
+	l.m2.write(forwarding, "1") // the first minion's Router does it by itself
 	link(l.router, l.client, "client", "10.9.0.1", outside)
 	link(l.router, l.m1, "m1", "10.245.2.1", minion1)
 	link(l.router, l.m2, "m2", "10.245.2.1", minion2)
