@@ -161,8 +161,26 @@ func TestRevoked(t *testing.T) {
 	if !f.Minions()["m2"].Connected {
 		t.Error("m2 was disconnected too")
 	}
+	silent := f.connect(f.raw("m4")) // sends no heartbeat, so only the revocation itself can end it now
+	check(t, f.Revoke(t.Context(), "m4"))
+	if _, err := silent.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("stream of a revoked minion: %v, want PermissionDenied", err)
+	}
 	if err := f.Revoke(t.Context(), "m3"); err == nil {
 		t.Error("a minion that never joined was revoked")
+	}
+}
+
+func TestHeartbeatChecksTheCertificate(t *testing.T) {
+	f := newFixture(t, nil)
+	s := f.connect(f.raw("m1"))
+	beat := &linkpb.FromAgent{Body: &linkpb.FromAgent_Heartbeat{Heartbeat: &linkpb.Ack{Table: toGeneration(gen(1, 1))}}}
+	check(t, s.Send(beat))
+	f.eventually("the heartbeat acknowledges", func() bool { return f.Minions()["m1"].Table == gen(1, 1) })
+	check(t, f.roster.Revoke(t.Context(), "m1")) // nobody ends the stream, as when the certificate expires
+	check(t, s.Send(beat))
+	if _, err := s.Recv(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("got %v, want PermissionDenied", err)
 	}
 }
 

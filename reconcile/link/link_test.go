@@ -135,9 +135,9 @@ func TestStalled(t *testing.T) {
 	f := newFixture(t, func(l *limits) { l.gap = 0 })
 	quick, _ := f.agent("quick")
 	s := f.connect(f.raw("stalled"))
-	const last = 8
+	const last = 6
 	for i := uint64(1); i <= last; i++ {
-		f.SetTable(table(1, i, 20_000)) // about 0.5 MB each: one is more than the windows take
+		f.SetTable(table(1, i, 15_000)) // one is more than the windows take
 		f.eventually("the quick one has the table", func() bool { _, t := quick.Latest(); return t != nil && t.Generation == gen(1, i) })
 	}
 	f.mu.Lock()
