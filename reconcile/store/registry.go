@@ -37,14 +37,9 @@ func (s *Store) NewEpoch(ctx context.Context) (uint64, error) {
 	return epoch, nil
 }
 
-// PutToken keeps a new join token. The error wraps [fs.ErrExist] if the id is taken.
+// PutToken keeps a join token in place of what has this id.
 func (s *Store) PutToken(ctx context.Context, id string, token []byte) error {
-	if err := s.swap(ctx, keyTokens+id, func(old []byte) ([]byte, error) {
-		if old != nil {
-			return nil, fs.ErrExist
-		}
-		return nonNil(token), nil
-	}); err != nil {
+	if err := s.swap(ctx, keyTokens+id, func([]byte) ([]byte, error) { return nonNil(token), nil }); err != nil {
 		return fmt.Errorf("put token %q: %w", id, err)
 	}
 	return nil
