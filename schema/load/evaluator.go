@@ -138,6 +138,7 @@ func (w *walker) walk(n *node, s *shape, path []string) (clean *node, ok bool) {
 
 func (w *walker) fields(n *node, s *shape, path []string) *node {
 	c := &node{kind: isMap, pos: n.pos}
+	meant := map[string]bool{} // fields that are there under a wrong name
 	for _, f := range n.fields {
 		t := s.fields[f.name]
 		if t == nil {
@@ -145,7 +146,9 @@ func (w *walker) fields(n *node, s *shape, path []string) *node {
 		}
 		p := join(path, f.name)
 		if t == nil {
-			w.add(found{path: p, message: "unknown field", hint: s.suggest(f.name), key: true})
+			near, hint := s.suggest(f.name)
+			meant[near] = true
+			w.add(found{path: p, message: "unknown field", hint: hint, key: true})
 			continue
 		}
 		if v, ok := w.walk(f.value, t, p); ok {
@@ -153,7 +156,7 @@ func (w *walker) fields(n *node, s *shape, path []string) *node {
 		}
 	}
 	for _, name := range s.required {
-		if v := n.get(name); v == nil || v.kind == isNull {
+		if v := n.get(name); (v == nil || v.kind == isNull) && !meant[name] {
 			hint := ""
 			if t := s.fields[name]; t != nil && t.want != "" && t.want != t.basic {
 				hint = "write " + t.want
@@ -182,6 +185,9 @@ func (w *walker) cue(n *node, s *shape, err error) {
 		case v == nil || t == nil:
 			format, args := e.Msg()
 			f.message = fmt.Sprintf(format, args...)
+			if v == nil && t != nil {
+				continue // a required field: walk has said so, or named the field that was meant
+			}
 			if v == nil && slices.ContainsFunc(w.found, func(g found) bool { return slices.Equal(g.path, path) }) {
 				continue
 			}
@@ -190,6 +196,9 @@ func (w *walker) cue(n *node, s *shape, err error) {
 			f.message = fmt.Sprintf(format, args...)
 		default:
 			f.message = "got " + v.show() + ", want " + t.want
+			if _, err := strconv.Atoi(v.text); err == nil && v.kind == isString && strings.Contains(t.want, "number") {
+				f.hint = "remove the quotes"
+			}
 		}
 		w.add(f)
 	}
@@ -231,8 +240,8 @@ func (s *shape) at(path []string) *shape {
 	return s
 }
 
-// suggest is a hint for an unknown field.
-func (s *shape) suggest(name string) string {
+// suggest is a hint for an unknown field, and the field that was probably meant.
+func (s *shape) suggest(name string) (field, hint string) {
 	best, least := "", 3
 	for f := range s.fields {
 		d := distance(strings.ToLower(f), strings.ToLower(name))
@@ -241,7 +250,7 @@ func (s *shape) suggest(name string) string {
 		}
 	}
 	if best != "" && least < len(name) {
-		return fmt.Sprintf("did you mean %q?", best)
+		return best, fmt.Sprintf("did you mean %q?", best)
 	}
 	var under []string
 	for f, t := range s.fields {
@@ -250,9 +259,9 @@ func (s *shape) suggest(name string) string {
 		}
 	}
 	if len(under) > 0 {
-		return fmt.Sprintf("it belongs under %q", slices.Min(under))
+		return "", fmt.Sprintf("it belongs under %q", slices.Min(under))
 	}
-	return ""
+	return "", ""
 }
 
 // distance is how many characters must be changed, added or left out to make b of a.

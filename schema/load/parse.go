@@ -3,10 +3,8 @@ package load
 import (
 	"bytes"
 	stdjson "encoding/json"
-	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +51,7 @@ func parse(file string, b []byte, report func(p place, path []string, message, h
 	}
 	f, err := yaml.Extract(file, b)
 	if err != nil {
-		notYAML(err, report)
+		notYAML(file, err, report)
 		return nil
 	}
 	return fromYAML(f, report)
@@ -105,6 +103,9 @@ func fromYAML(f *ast.File, report func(p place, path []string, message, hint str
 	r := &reader{report: report}
 	for _, d := range f.Decls {
 		if e, ok := d.(*ast.EmbedDecl); ok {
+			if _, empty := e.Expr.(*ast.BinaryExpr); empty {
+				return nil // "*null | _" stands for a file without documents
+			}
 			return documents(r.read(e.Expr, nil))
 		}
 	}
@@ -134,20 +135,15 @@ func documents(n *node) []*node {
 	return out
 }
 
-var yamlLine = regexp.MustCompile(`(?:^|[: ])(?:line )?(\d+): `)
-
-// notYAML reports a parser's errors, of which most have a line only.
-func notYAML(err error, report func(p place, path []string, message, hint string)) {
+// notYAML reports a parser's errors. They have a line at most, and in their text alone.
+func notYAML(file string, err error, report func(p place, path []string, message, hint string)) {
 	for _, e := range errors.Errors(err) {
 		var at place
-		if ps := errors.Positions(e); len(ps) > 0 {
-			at = placeOf(ps[0])
-		}
-		format, args := e.Msg()
-		message := fmt.Sprintf(format, args...)
-		if m := yamlLine.FindStringSubmatchIndex(message); at.line == 0 && m != nil {
-			at.line, _ = strconv.Atoi(message[m[2]:m[3]])
-			message = message[m[1]:]
+		message := strings.TrimPrefix(e.Error(), file+":")
+		if line, rest, ok := strings.Cut(message, ":"); ok {
+			if n, err := strconv.Atoi(line); err == nil {
+				at.line, message = n, rest
+			}
 		}
 		report(at, nil, "not YAML: "+strings.TrimSpace(message), "")
 	}

@@ -1,0 +1,285 @@
+package load_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"reconciler/schema"
+	"reconciler/schema/load"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func newLoader(t testing.TB, path string) *load.Loader {
+	t.Helper()
+	l, err := load.New(load.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func tree(files ...string) fstest.MapFS {
+	m := fstest.MapFS{}
+	for i := 0; i < len(files); i += 2 {
+		m[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
+	}
+	return m
+}
+
+const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: \"i:1\"}]}\n"
+
+// TestGolden loads each archive of testdata/errors and compares what a person would read with its last file.
+func TestGolden(t *testing.T) {
+	archives, err := filepath.Glob("testdata/errors/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatal(archives, err)
+	}
+	for _, name := range archives {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := fstest.MapFS{}
+			want := ""
+			kept := a.Files[:0:0]
+			for _, f := range a.Files {
+				if f.Name == "result" {
+					want = string(f.Data)
+					continue
+				}
+				kept = append(kept, f)
+				in[f.Name] = &fstest.MapFile{Data: f.Data}
+			}
+			got := ""
+			r, err := newLoader(t, "").Tree(in)
+			if err != nil {
+				got = err.Error() + "\n"
+			} else {
+				for _, w := range r.Warnings {
+					got += "warning: " + w + "\n"
+				}
+				for _, p := range r.Set.Pods {
+					got += "loaded " + p.Key().String() + "\n"
+				}
+				for _, p := range r.Set.Services {
+					got += "loaded " + p.Key().String() + "\n"
+				}
+				for _, p := range r.Set.ReplicationControllers {
+					got += "loaded " + p.Key().String() + "\n"
+				}
+			}
+			if *update {
+				a.Files = append(kept, txtar.File{Name: "result", Data: []byte(got)})
+				if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// TestTwins: objects that say the same in v1 and in v1beta1, in whatever order and with whatever defaults written out, are
+// one canonical object.
+func TestTwins(t *testing.T) {
+	archives, err := filepath.Glob("testdata/twins/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatal(archives, err)
+	}
+	for _, name := range archives {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first *schema.Set
+		for _, f := range a.Files {
+			r, err := newLoader(t, "").Tree(fstest.MapFS{f.Name: {Data: f.Data}})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			r.Set.Positions = nil
+			if first == nil {
+				first = r.Set
+			}
+			if !reflect.DeepEqual(first, r.Set) {
+				t.Errorf("%s: %s differs:\n%s\n%s", name, f.Name, hashes(first), hashes(r.Set))
+			}
+		}
+	}
+}
+
+func hashes(s *schema.Set) string {
+	var b strings.Builder
+	for _, p := range s.Pods {
+		b.WriteString(p.Key().String() + " " + p.Hash() + " spec " + string(p.Spec.CanonicalJSON()) + "\n")
+	}
+	for _, p := range s.Services {
+		b.WriteString(p.Key().String() + " " + p.Hash() + "\n")
+	}
+	for _, p := range s.ReplicationControllers {
+		b.WriteString(p.Key().String() + " " + p.Hash() + " spec " + string(p.Spec.Template.Spec.CanonicalJSON()) + "\n")
+	}
+	return b.String()
+}
+
+func TestFiles(t *testing.T) {
+	for name, c := range map[string]struct {
+		path string
+		in   fstest.MapFS
+		want int    // objects
+		err  string // is in the error
+	}{
+		"an empty tree is an empty set":           {in: tree("README.md", "hello"), want: 0},
+		"other extensions are no manifests":       {in: tree("a.txt", pod, "a.yaml.bak", pod), want: 0},
+		"each extension of data":                  {in: tree("a.yaml", pod, "b.yml", strings.Replace(pod, "name: a", "name: b", 1)), want: 2},
+		"dot directories are not looked at":       {in: tree(".github/a.yaml", "x: 1", "a.yaml", pod), want: 1},
+		"cue.mod is not looked at":                {in: tree("cue.mod/module.cue", "module: 1", "a.yaml", pod), want: 1},
+		"ignored files are not looked at":         {in: tree(".reconcilerignore", "# comment\nvalues.yaml\n/charts/\n", "x/values.yaml", "x: 1", "charts/a.yaml", "x: 1", "a.yaml", pod), want: 1},
+		"an ignore file of a directory":           {in: tree("d/.reconcilerignore", "*.yaml\n!keep.yaml\n", "d/x.yaml", "x: 1", "d/keep.yaml", pod, "values.yaml", strings.Replace(pod, "name: a", "name: b", 1)), want: 2},
+		"only what is under the path":             {path: "fleets/prod", in: tree("fleets/prod/a.yaml", pod, "fleets/test/b.yaml", "x: 1"), want: 1},
+		"a path that is missing is an error":      {path: "fleets/prod", in: tree("a.yaml", pod), err: `find path "fleets/prod"`},
+		"a path that is a file is an error":       {path: "a.yaml", in: tree("a.yaml", pod), err: "a file and not a directory"},
+		"a byte order mark":                       {in: tree("a.yaml", "\ufeff"+pod), want: 1},
+		"lines that end with carriage return":     {in: tree("a.yaml", strings.ReplaceAll(pod, "\n", "\r\n")), want: 1},
+		"a file of comments":                      {in: tree("a.yaml", "# nothing\n---\n# here\n"), want: 0},
+		"an empty file":                           {in: tree("a.yaml", "", "b.json", ""), want: 0},
+		"a file that is too large":                {in: tree("a.yaml", strings.Repeat("#", 4<<20+1)), err: "a.yaml: the file has 4194305 bytes"},
+		"a file that is no text":                  {in: tree("a.yaml", "a: b\nc: \xff\n"), err: "a.yaml:2:4: the file is not UTF-8 text"},
+		"aliases that expand without measure":     {in: tree("a.yaml", bomb()), err: "a.yaml"},
+		"brackets that nest without measure":      {in: tree("a.json", strings.Repeat("[", 3<<20)), err: "a.json: brackets are nested too deep"},
+		"brackets that nest without measure, too": {in: tree("a.json", strings.Repeat(`{"a":`, 4000)+"1"+strings.Repeat("}", 4000)), err: "is nested more than 100 levels deep"},
+		"dashes that nest without measure":        {in: tree("a.yaml", strings.Repeat("- ", 1<<20)), err: "a.yaml"},
+		"a carriage return alone is no line":      {in: tree("a.yaml", pod+"\r"), want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := newLoader(t, c.path).Tree(c.in)
+			switch {
+			case c.err != "":
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("got %v, want %q", err, c.err)
+				}
+			case err != nil:
+				t.Error(err)
+			case r.Set.Len() != c.want:
+				t.Errorf("got %d objects, want %d", r.Set.Len(), c.want)
+			}
+		})
+	}
+}
+
+func bomb() string {
+	s := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 8 {
+		a, b := string(rune('0'+i)), string(rune('1'+i))
+		s += "a" + b + ": &a" + b + " [" + strings.Repeat("*a"+a+", ", 9) + "*a" + a + "]\n"
+	}
+	return s
+}
+
+func TestMissingPathIsNotExist(t *testing.T) {
+	_, err := newLoader(t, "gone").Tree(tree("a.yaml", pod))
+	var bad load.Errors
+	if !errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := load.New(load.Config{Path: "../up"}); err == nil {
+		t.Error("a path out of the tree was taken")
+	}
+}
+
+// TestUnreadableFileIsNotAManifestError: what could not be read must never look like a commit that does not validate, and
+// less still like an empty one.
+func TestUnreadableFileIsNotAManifestError(t *testing.T) {
+	broken := brokenFS{tree("a.yaml", pod, "b.yaml", pod)}
+	r, err := newLoader(t, "").Tree(broken)
+	var bad load.Errors
+	if err == nil || errors.As(err, &bad) {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
+type brokenFS struct{ fstest.MapFS }
+
+func (b brokenFS) Open(name string) (fs.File, error) {
+	if name == "b.yaml" {
+		return nil, errors.New("object database is damaged")
+	}
+	return b.MapFS.Open(name)
+}
+
+func (b brokenFS) ReadFile(name string) ([]byte, error) {
+	if name == "b.yaml" {
+		return nil, errors.New("object database is damaged")
+	}
+	return b.MapFS.ReadFile(name)
+}
+
+// TestCacheKeepsNamesApart: one content in two files gives errors with each file's own name, also from the cache.
+func TestCacheKeepsNamesApart(t *testing.T) {
+	l := newLoader(t, "")
+	in := tree("a.yaml", "x: 1", "b.yaml", "x: 1")
+	for range 3 {
+		_, err := l.Tree(in)
+		if err == nil || strings.Count(err.Error(), "a.yaml:1") != 1 || strings.Count(err.Error(), "b.yaml:1") != 1 {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func TestCacheSharesObjectsOfUnchangedFiles(t *testing.T) {
+	l := newLoader(t, "")
+	in := tree("a.yaml", pod, "b.yaml", strings.Replace(pod, "name: a", "name: b", 1))
+	one, err := l.Tree(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in["b.yaml"].Data = bytes.Replace(in["b.yaml"].Data, []byte("i:1"), []byte("i:2"), 1)
+	two, err := l.Tree(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.Set.Pods[0] != two.Set.Pods[0] {
+		t.Error("an unchanged file was read anew")
+	}
+	if one.Set.Pods[1].Spec.Containers[0].Image != "i:1" || two.Set.Pods[1].Spec.Containers[0].Image != "i:2" {
+		t.Error("a changed file was not read anew, or an old set was changed")
+	}
+}
+
+func TestConcurrentTrees(t *testing.T) {
+	l := newLoader(t, "")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 10 {
+				image := "i:" + string(rune('a'+(i+j)%5))
+				r, err := l.Tree(tree("a.yaml", strings.Replace(pod, "i:1", image, 1), "b.json", `{"x"`))
+				if err == nil || r != nil {
+					t.Errorf("got %v, %v", r, err)
+				}
+				r, err = l.Tree(tree("a.yaml", strings.Replace(pod, "i:1", image, 1)))
+				if err != nil || r.Set.Pods[0].Spec.Containers[0].Image != image {
+					t.Errorf("got %v, %v", r, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
