@@ -101,6 +101,16 @@ func (s *space) write(path, value string) {
 	s.must("write "+path, func() error { return os.WriteFile(path, []byte(value), 0) })
 }
 
+func (s *space) read(path string) string {
+	s.t.Helper()
+	var text []byte
+	s.must("read "+path, func() (err error) {
+		text, err = os.ReadFile(path)
+		return err
+	})
+	return strings.TrimSpace(string(text))
+}
+
 // link joins two namespaces, as a minion and its pod: here has gateway's address and a route to there, and there has
 // address and a default route.
 func link(here, there *space, name string, gateway, address string) {
@@ -242,7 +252,7 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// router makes a Router in the namespace.
+// newRouter makes a Router in the namespace.
 func newRouter(s *space) *Router {
 	s.t.Helper()
 	var r *Router
