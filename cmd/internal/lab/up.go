@@ -150,6 +150,9 @@ func (l *Lab) startMinion(ctx context.Context, minion string, milli, memory int6
 	if _, err := l.start(ctx, syslog); err != nil {
 		return err
 	}
+	if err := l.readsSyslog(ctx, syslog.name); err != nil {
+		return err
+	}
 	agent := l.agent(minion, milli, memory)
 	command, err := commandOf(agent.argv)
 	if err != nil {
@@ -169,6 +172,25 @@ func (l *Lab) startMinion(ctx context.Context, minion string, milli, memory int6
 	}
 	_, err = l.start(ctx, agent)
 	return err
+}
+
+// readsSyslog waits until the minion's /dev/log is there: a container that is started earlier would get a directory.
+func (l *Lab) readsSyslog(ctx context.Context, name string) error {
+	err := poll(ctx, 10*time.Second, func() (bool, error) {
+		i, ok := l.find(name)
+		if !ok {
+			return false, errors.New("it ended")
+		}
+		c, err := net.Dial("unixgram", fmt.Sprintf("/proc/%d/root/dev/log", i.PID))
+		if err != nil {
+			return false, nil
+		}
+		return true, c.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w%s", name, err, l.tail(name))
+	}
+	return nil
 }
 
 func (l *Lab) tokenFile(minion string) string { return filepath.Join(l.MinionDir(minion), "token") }
