@@ -28,6 +28,7 @@ const (
 	dialTimeout = 5 * time.Second
 	callTimeout = 15 * time.Second // of a join, and until the server's welcome
 	heartbeat   = 10 * time.Second // between two heartbeats, give or take a fifth
+	settled     = 5 * time.Second  // a stream of this age was no failed attempt
 )
 
 // ClientConfig is what a client needs. Server, Minion, Dir and Log are required.
@@ -107,6 +108,7 @@ func (c *Client) Run(ctx context.Context) error {
 	var failed int
 	var last string
 	for {
+		began := time.Now()
 		up, err := c.once(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -115,7 +117,10 @@ func (c *Client) Run(ctx context.Context) error {
 			return err
 		}
 		if up {
-			failed, last = 0, ""
+			last = ""
+			if time.Since(began) > settled { // a stream that always ends at once is not dialled ten times a second
+				failed = 0
+			}
 		}
 		failed++
 		if err == nil {

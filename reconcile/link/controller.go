@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/reconcile/link/linkpb"
@@ -26,7 +27,7 @@ type said struct {
 	table, work assignment.Generation
 	err         string
 	acks        uint64
-	report      []byte // JSON; nil until there is one
+	report      *linkpb.Report // nil until there is one
 	reports     uint64
 }
 
@@ -62,8 +63,10 @@ func (c *Client) Ack(table, work assignment.Generation, err string) {
 // Report replaces the last report. It is sent at once if the link is up, and again on every new stream.
 func (c *Client) Report(r assignment.Report) {
 	b, err := json.Marshal(r)
+	report := new(linkpb.Report)
 	if err == nil {
-		if _, payload := pack(b); len(b) > maxWhole || len(payload) > maxMessage-1024 {
+		report.Encoding, report.Payload = pack(b)
+		if len(b) > maxWhole || len(report.Payload) > maxMessage-1024 {
 			err = fmt.Errorf("%d bytes are too many", len(b))
 		}
 	}
@@ -73,7 +76,7 @@ func (c *Client) Report(r assignment.Report) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.said.report = b
+	c.said.report = report
 	c.said.reports++
 	poke(c.wake)
 }
@@ -145,5 +148,6 @@ func (c *Client) ack() *linkpb.Ack {
 	if len(a.Error) > longest {
 		a.Error = a.Error[:longest]
 	}
+	a.Error = strings.ToValidUTF8(a.Error, "?") // or protobuf would refuse the message
 	return a
 }

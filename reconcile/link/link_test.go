@@ -1,6 +1,8 @@
 package link
 
 import (
+	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -62,7 +64,14 @@ func TestAcknowledgements(t *testing.T) {
 		m := f.Minions()["m1"]
 		return m.Table == gen(1, 1) && m.Work == gen(1, 4) && m.Error == "no kernel"
 	})
+	c.Ack(assignment.Generation{}, assignment.Generation{}, "not UTF-8: \xff"+strings.Repeat("é", 40_000))
+	f.eventually("the error is there", func() bool { return strings.HasPrefix(f.Minions()["m1"].Error, "not UTF-8: ?é") })
+	if m := f.Minions()["m1"]; !m.Connected || m.Table != gen(1, 1) || m.Work != gen(1, 4) {
+		t.Errorf("after zero generations: %+v", m)
+	}
+	c.Ack(assignment.Generation{}, assignment.Generation{}, "")
 	c.Report(assignment.Report{Minion: "m1", Version: "one"})
+	f.eventually("the error is withdrawn", func() bool { return f.Minions()["m1"].Error == "" })
 	f.eventually("the report is there", func() bool { m := f.Minions()["m1"]; return m.Report != nil && !m.Reported.IsZero() })
 	stop()
 	f.eventually("m1 is gone", func() bool { return !f.Minions()["m1"].Connected })
@@ -267,6 +276,27 @@ func TestLogs(t *testing.T) {
 		if _, err := io.ReadAll(open("none", false)); err == nil || !strings.Contains(err.Error(), "no such container") {
 			t.Errorf("got %v", err)
 		}
+	})
+	t.Run("a name that is not UTF-8 is refused and ends nothing", func(t *testing.T) {
+		if _, err := f.Server.Logs(t.Context(), "m1", assignment.LogRequest{Container: "\xff"}); err == nil {
+			t.Error("it was taken")
+		}
+		if _, err := io.ReadAll(open("short", false)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("the end of the context ends the log", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := f.Server.Logs(ctx, "m1", assignment.LogRequest{Container: "endless", Follow: true})
+		check(t, err)
+		defer r.Close()
+		_, err = r.Read(make([]byte, 1))
+		check(t, err)
+		cancel()
+		if _, err := r.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want the context's end", err)
+		}
+		closed()
 	})
 	t.Run("a reader that goes away ends a log that is silent", func(t *testing.T) {
 		r := open("endless", true)

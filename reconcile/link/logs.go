@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -41,6 +42,9 @@ func (l *logReader) Close() error {
 // Logs asks the minion for a container's log. It does not wait for the answer: what goes wrong there is an error of Read.
 // The caller must close the reader; the end of ctx ends it too.
 func (s *Server) Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error) {
+	if !utf8.ValidString(r.Instance) || !utf8.ValidString(r.Container) {
+		return nil, fmt.Errorf("read log: instance %q or container %q is not UTF-8", r.Instance, r.Container)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.minions[minion]

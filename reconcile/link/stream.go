@@ -144,8 +144,7 @@ func (s *stream) due(sent *said) (*linkpb.FromAgent, error) {
 		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Ack{Ack: s.ack()}}, nil
 	case sent.reports != s.said.reports:
 		sent.reports = s.said.reports
-		encoding, payload := pack(s.said.report)
-		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Report{Report: &linkpb.Report{Encoding: encoding, Payload: payload}}}, nil
+		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Report{Report: s.said.report}}, nil
 	case time.Now().After(s.renewAt):
 		id, err := pki.NewIdentity()
 		if err != nil {
