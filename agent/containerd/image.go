@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -15,8 +16,10 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
 	"github.com/distribution/reference"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
 
 	"reconciler/agent"
 )
@@ -25,6 +28,9 @@ const (
 	progressEvery = 200 * time.Millisecond
 	pullTimeout   = 30 * time.Minute // of a whole image; a registry that hangs must not hold a worker for ever
 )
+
+// quiet is what containerd's client logs to: what it has to say is in the errors that it returns.
+var quiet = logrus.NewEntry(&logrus.Logger{Out: io.Discard, Formatter: &logrus.TextFormatter{}, Level: logrus.PanicLevel, Hooks: logrus.LevelHooks{}})
 
 // normal is the full name of an image, as docker completes it: docker.io/library/ before a bare name, :latest after one
 // without tag and digest.
@@ -67,6 +73,7 @@ func (r *Runtime) Pull(ctx context.Context, ref string, progress func(agent.Pull
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
+	ctx = log.WithLogger(ctx, quiet)
 	var seen layers
 	done := make(chan struct{})
 	var watching sync.WaitGroup
