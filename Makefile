@@ -1,0 +1,46 @@
+# The words: build, images, demo, demo-down, test, check, bench. Nothing else is meant to be called.
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := build
+.PHONY: build images demo demo-down test check bench setup setup-test
+
+GOFILES = git ls-files -co --exclude-standard '*.go'
+
+build: ## bin/reconciler, its shim and the example's client
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/...
+	cd examples/mongodb && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/ ./mongo
+
+setup:
+	@examples/setup.sh git runc mmdebstrap
+
+setup-test:
+	@examples/setup.sh git runc mmdebstrap ip nft logger setpriv
+
+images: setup ## the images of the example and of the tests, each once, in dist/images
+	cd examples/images && go run . --out ../../dist/images
+
+demo: setup build images ## a local cluster with the example, proven to work
+	@examples/pulp/demo.sh
+
+demo-down: build ## every trace of it removed
+	bin/reconciler local down
+
+dist/images/testpod: setup
+	cd examples/images && go run . --out ../../dist/images testpod
+
+test: setup-test build dist/images/testpod ## all tests, the end-to-end ones on real parts included
+	go test -race -timeout 20m ./...
+	cd examples/images && go test ./...
+	cd examples/mongodb && go test ./...
+
+check: ## format, vet, staticcheck, tidy, generated files, imports
+	@files=$$(gofmt -l $$($(GOFILES))); if [ -n "$$files" ]; then echo "not formatted: $$files"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	for m in examples/images examples/mongodb; do (cd $$m && go vet ./... && go mod tidy -diff); done
+	@if git grep -q '^//go:generate' -- '*.go'; then go generate ./... && git diff --exit-code; fi
+	go test -run 'Imports' ./cmd/reconciler
+
+bench: setup build dist/images/testpod ## the figures of the README
+	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./cmd/reconciler
