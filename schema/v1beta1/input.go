@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -321,4 +322,13 @@ var renames = map[schema.Kind][]rename{
 		renamed("spec externalIPs", "publicIPs"),
 		renamed("spec", ""),
 	},
+}
+
+// AsWritten is the Go type that each kind is decoded into, for comparing it with the definitions.
+func AsWritten() map[schema.Kind]reflect.Type {
+	return map[schema.Kind]reflect.Type{
+		schema.KindPod:                   reflect.TypeFor[pod](),
+		schema.KindService:               reflect.TypeFor[service](),
+		schema.KindReplicationController: reflect.TypeFor[replicationController](),
+	}
 }
