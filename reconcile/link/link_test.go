@@ -220,6 +220,20 @@ func TestSecondStreamReplacesTheFirst(t *testing.T) {
 	}
 }
 
+func TestHelloAcknowledges(t *testing.T) {
+	f := newFixture(t, nil)
+	s, err := f.raw("m1").Connect(t.Context())
+	check(t, err)
+	check(t, s.Send(&linkpb.FromAgent{Body: &linkpb.FromAgent_Hello{Hello: &linkpb.Hello{
+		ProtocolMin: 1, ProtocolMax: 1, Applied: &linkpb.Ack{Table: toGeneration(gen(7, 1)), Work: toGeneration(gen(7, 2)), Error: "busy"},
+	}}}))
+	_, err = s.Recv()
+	check(t, err)
+	if m := f.Minions()["m1"]; m.Table != gen(7, 1) || m.Work != gen(7, 2) || m.Error != "busy" {
+		t.Errorf("after the hello: %+v", m)
+	}
+}
+
 func TestProtocolMismatch(t *testing.T) {
 	f := newFixture(t, nil)
 	s, err := f.raw("m1").Connect(t.Context())

@@ -96,7 +96,9 @@ func TestAssembly(t *testing.T) {
 	wrong := parts([]byte("{}"))
 	wrong[0].Hash = make([]byte, sha256.Size)
 	bomb := parts([]byte("{}"))
-	bomb[0].Encoding, bomb[0].Payload = packed, encoder().EncodeAll(make([]byte, maxWhole+1), nil)
+	zeros := make([]byte, maxWhole+1)
+	sum := sha256.Sum256(zeros)
+	bomb[0].Hash, bomb[0].Encoding, bomb[0].Payload = sum[:], packed, encoder().EncodeAll(zeros, nil)
 	for name, all := range map[string][]*linkpb.Update{
 		"a part is missing":           {big[0], big[2]},
 		"parts come twice":            {big[0], big[1], big[1]},
