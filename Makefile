@@ -1,8 +1,11 @@
 # The words: build, images, demo, demo-down, test, check, bench. Nothing else is meant to be called.
 SHELL := /bin/bash -euo pipefail
 .DEFAULT_GOAL := build
-.PHONY: build images demo demo-down test check bench setup setup-test
+.PHONY: build images demo demo-down test check bench setup setup-check setup-test
 
+# The plug-in is a module of its own; the generated file names its version.
+PROTOC_GEN_GO_GRPC = google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.0
+GENERATED = git ls-files -z '*.pb.go' | xargs -0 sha256sum
 GOFILES = git ls-files -co --exclude-standard '*.go'
 
 build: ## bin/reconciler, its shim and the example's client
@@ -12,6 +15,9 @@ build: ## bin/reconciler, its shim and the example's client
 
 setup:
 	@examples/setup.sh git runc mmdebstrap
+
+setup-check:
+	@examples/setup.sh git protoc
 
 setup-test:
 	@examples/setup.sh git runc mmdebstrap ip nft logger setpriv
@@ -33,13 +39,15 @@ test: setup-test build dist/images/testpod ## all tests, the end-to-end ones on 
 	cd examples/images && go test ./...
 	cd examples/mongodb && go test ./...
 
-check: ## format, vet, staticcheck, tidy, generated files, imports
+check: setup-check ## format, vet, staticcheck, tidy, generated files, imports
 	@files=$$(gofmt -l $$($(GOFILES))); if [ -n "$$files" ]; then echo "not formatted: $$files"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
 	for m in examples/images examples/mongodb; do (cd $$m && go vet ./... && go mod tidy -diff); done
-	@if git grep -q '^//go:generate' -- '*.go'; then go generate ./... && git diff --exit-code; fi
+	@mkdir -p bin/tools && GOBIN=$(CURDIR)/bin/tools go install google.golang.org/protobuf/cmd/protoc-gen-go $(PROTOC_GEN_GO_GRPC)
+	@before=$$($(GENERATED)); PATH="$(CURDIR)/bin/tools:$$PATH" go generate ./...; after=$$($(GENERATED)); \
+	if [ "$$before" != "$$after" ]; then echo "generated files were not up to date; they are now: git diff"; exit 1; fi
 	go test -run 'Imports' ./cmd/reconciler
 
 bench: setup build dist/images/testpod ## the figures of the README

@@ -2,7 +2,7 @@
 # Installs the Debian packages that the programs named on the command line come from, if one of them is missing.
 set -euo pipefail
 
-declare -A package=([ip]=iproute2 [nft]=nftables [conntrack]=conntrack [logger]=bsdutils [setpriv]=util-linux)
+declare -A package=([ip]=iproute2 [nft]=nftables [conntrack]=conntrack [logger]=bsdutils [setpriv]=util-linux [protoc]=protobuf-compiler)
 missing=()
 for program in "$@"; do
     if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null; then

@@ -213,7 +213,7 @@ func (l *Lab) token(ctx context.Context) ([]byte, error) {
 	err := poll(ctx, 30*time.Second, func() (bool, error) {
 		out.Reset()
 		said.Reset()
-		cmd := exec.CommandContext(ctx, l.cfg.Binary, "token", "create", "--socket", l.Socket(), "--uses", "0", "--valid", "24h")
+		cmd := exec.CommandContext(ctx, l.cfg.Binary, "token", "create", "--server", l.Socket(), "--uses", "0", "--valid", "24h")
 		cmd.Stdout, cmd.Stderr = &out, &said
 		if cmd.Run() != nil {
 			if _, ok := l.find("server"); !ok {

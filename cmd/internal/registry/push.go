@@ -117,7 +117,7 @@ func (p Pusher) pushLayout(ctx context.Context, dir, as string) ([]string, error
 			n = d.Annotations[refName]
 		}
 		if n == "" && as == "" {
-			return out, fmt.Errorf("read image layout %q: an image has no name; give one with --name", dir)
+			return out, fmt.Errorf("read image layout %q: an image has no name; give it one", dir)
 		}
 		full, err := p.target(n, as)
 		if err != nil {
