@@ -9,7 +9,7 @@ import (
 
 // Minion is what Compute needs to know of the minion that routes.
 type Minion struct {
-	Local     netip.Prefix     // its pod network; invalid if it has none
+	Local     netip.Prefix     // its pod network, IPv4 of at least 8 bits; anything else counts as none
 	Own       []netip.Addr     // its own addresses
 	Listening []netip.AddrPort // where its processes listen; an unspecified address stands for all of Own
 }
@@ -47,8 +47,8 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 	}
 	slices.SortFunc(sorted, compareServices)
 	c := Content{Slots: make(map[Key][]netip.AddrPort, len(sorted)), Hairpin: map[netip.Addr]bool{}}
-	if m.Local.IsValid() && m.Local.Addr().Is4() {
-		c.Local = m.Local.Masked()
+	if local := m.Local.Masked(); routable(local.Addr()) && local.Bits() >= 8 {
+		c.Local = local
 	}
 	var refusals []Refusal
 	refuse := func(s Service, address netip.Addr, format string, args ...any) {
@@ -59,7 +59,15 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 		refusals = append(refusals, r)
 	}
 
-	portals, pods := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	portals := map[netip.Addr]bool{}
+	claimed := map[netip.Addr]bool{} // public addresses; true once one is known to be a pod's
+	for _, s := range sorted {
+		for i, address := range s.Addresses {
+			if i > 0 {
+				claimed[address] = false
+			}
+		}
+	}
 	owner := map[Key]int{}
 	accepted := make([]bool, len(sorted))
 	for i, s := range sorted {
@@ -70,7 +78,11 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 		accepted[i] = true
 		portals[s.Addresses[0]] = true
 		for _, endpoint := range s.Endpoints {
-			pods[endpoint.Addr()] = true
+			if len(claimed) > 0 {
+				if _, ok := claimed[endpoint.Addr()]; ok {
+					claimed[endpoint.Addr()] = true
+				}
+			}
 			if c.Local.IsValid() && c.Local.Contains(endpoint.Addr()) {
 				c.Hairpin[endpoint.Addr()] = true
 			}
@@ -97,7 +109,7 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 				if address != s.Addresses[0] {
 					refuse(s, address, "is a portal IP")
 				}
-			case pods[address] || c.Local.IsValid() && c.Local.Contains(address):
+			case claimed[address] || c.Local.IsValid() && c.Local.Contains(address):
 				refuse(s, address, "is an address of pods")
 			case taken:
 				refuse(s, address, "belongs to service %q", sorted[first].Namespace+"/"+sorted[first].Name)
@@ -176,9 +188,10 @@ func invalid(s Service) string {
 	return ""
 }
 
-// routable tells whether an address can be that of a service or pod: IPv4, one host's, and not the host's private ones.
+// routable tells whether an address can be that of a service or pod: IPv4, not the host's own loopback, and below the
+// multicast and reserved ranges.
 func routable(a netip.Addr) bool {
-	return a.Is4() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return a.Is4() && !a.IsUnspecified() && !a.IsLoopback() && a.As4()[0] < 224
 }
 
 // compareServices is a total order of everything that the result may depend on.

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -26,13 +27,29 @@ func forward() error {
 	return nil
 }
 
+// dumpAttempts is how often a listing is read that others change meanwhile.
+const dumpAttempts = 5
+
+// whole repeats a listing that the kernel says was interrupted by a change. The last one is taken as it is: what changes
+// all the time is connections and pods' links, not the minion's addresses and listeners.
+func whole[T any](list func() ([]T, error)) ([]T, error) {
+	var found []T
+	var err error
+	for range dumpAttempts {
+		if found, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
 // stateListen is TCP_LISTEN of the kernel's net/tcp_states.h.
 const stateListen = 10
 
 // minion observes the minion's addresses and where its processes listen.
 func minion(h *netlink.Handle, local netip.Prefix) (netproxy.Minion, error) {
 	m := netproxy.Minion{Local: local}
-	addresses, err := h.AddrList(nil, netlink.FAMILY_V4)
+	addresses, err := whole(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return m, fmt.Errorf("list addresses: %w", err)
 	}
@@ -42,7 +59,7 @@ func minion(h *netlink.Handle, local netip.Prefix) (netproxy.Minion, error) {
 		}
 	}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		sockets, err := h.SocketDiagTCP(family)
+		sockets, err := whole(func() ([]*netlink.Socket, error) { return h.SocketDiagTCP(family) })
 		if err != nil {
 			return m, fmt.Errorf("list sockets: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -45,13 +46,15 @@ func (r *Router) Run(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("watch nftables: %w", err)
 		}
-		for _, m := range messages {
-			if m.Header.Pid != r.port && concerns(m, r.name) {
-				r.signal()
-				break
-			}
+		if slices.ContainsFunc(messages, r.news) {
+			r.signal()
 		}
 	}
+}
+
+// news tells whether a notification is about our table and not about what we did.
+func (r *Router) news(m syscall.NetlinkMessage) bool {
+	return m.Header.Pid != r.port && concerns(m, r.name)
 }
 
 func (r *Router) signal() {

@@ -30,6 +30,7 @@ func TestHandMadeChangesAreRepaired(t *testing.T) {
 		{"base chain deleted", []string{"flush chain ip reconciler prerouting", "delete chain ip reconciler prerouting"}},
 		{"balancing chain deleted", []string{"delete element ip reconciler lb { 3 }", "flush chain ip reconciler lb-3", "delete chain ip reconciler lb-3"}},
 		{"foreign rule in our chain", []string{"insert rule ip reconciler prerouting drop"}},
+		{"foreign rule behind ours", []string{"add rule ip reconciler prerouting drop"}},
 		{"count deleted", []string{"flush map ip reconciler cnt"}},
 		{"endpoints deleted", []string{"flush map ip reconciler ep"}},
 		{"refusal deleted", []string{"flush set ip reconciler noep"}},
@@ -38,6 +39,7 @@ func TestHandMadeChangesAreRepaired(t *testing.T) {
 		{"network added", []string{"add element ip reconciler local { 10.99.0.0/16 }"}},
 		{"network deleted", []string{"flush set ip reconciler local"}},
 		{"balance redirected", []string{"delete element ip reconciler lb { 2 }", "add element ip reconciler lb { 2 : goto lb-1 }"}},
+		{"balance for a number without chain", []string{"add element ip reconciler lb { 100 : goto lb-1 }"}},
 		{"balance deleted", []string{"flush map ip reconciler lb"}},
 		{"count of another service", []string{"add element ip reconciler cnt { 10.0.0.7 . tcp . 80 : 5 }"}},
 		{"refused address that is neither network nor one host", []string{"add element ip reconciler hairpin { 10.0.0.7 . 10.0.0.8 }"}},
@@ -126,6 +128,30 @@ func TestTableOfAnotherLayoutIsReplacedInOneTransaction(t *testing.T) {
 	}
 }
 
+func TestTableOfAnOlderVersionIsReplaced(t *testing.T) {
+	s := newSpace(t, "m")
+	r := newRouter(s)
+	apply(s, r, local1, many(3, 2)...)
+	want := sorted(listing(s))
+	s.must("remove", func() error { return r.Remove(t.Context()) })
+	s.must("make the older one", func() error {
+		old := r.conn.AddTable(&nftables.Table{Name: r.name, Family: nftables.TableFamilyIPv4})
+		for _, set := range newSets(old) {
+			if set.Comment != "" {
+				set.Comment = "older"
+			}
+			if err := r.conn.AddSet(set, nil); err != nil {
+				return err
+			}
+		}
+		return r.conn.Flush()
+	})
+	apply(s, newRouter(s), local1, many(3, 2)...)
+	if got := sorted(listing(s)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestChainsGrowWithTheWidestService(t *testing.T) {
 	s := newSpace(t, "m")
 	r := newRouter(s)
@@ -148,6 +174,25 @@ func TestChainsGrowWithTheWidestService(t *testing.T) {
 		}
 		if state.chains < n || state.chains < 64 {
 			t.Errorf("%d chains for %d endpoints", state.chains, n)
+		}
+	}
+}
+
+func TestPodNetworkChanges(t *testing.T) {
+	s := newSpace(t, "m")
+	r := newRouter(s)
+	for _, network := range []string{"10.244.1.0/24", "10.244.0.0/16", "10.244.0.0/24", "10.244.0.0/25", "", "223.255.255.0/24", "1.0.0.0/8", "10.244.0.0/24"} {
+		local, _ := netip.ParsePrefix(network)
+		for _, router := range []*Router{r, newRouter(s)} {
+			apply(s, router, local, many(2, 2)...)
+			var state table
+			s.must("read", func() (err error) {
+				state, err = read(r.conn, r.name)
+				return err
+			})
+			if !state.whole() || state.content.Local != local {
+				t.Errorf("network is %v, want %v; %q", state.content.Local, local, state.foreign)
+			}
 		}
 	}
 }

@@ -86,7 +86,12 @@ func TestDataPath(t *testing.T) {
 func TestNoEndpointsRefusesAtOnce(t *testing.T) {
 	l := newLab(t)
 	r := newRouter(l.m1)
-	apply(l.m1, r, local1, service("none", "10.0.0.9:80", []string{minion1, "192.0.2.9"}))
+	apply(l.m1, r, local1, service("none", "10.0.0.9:80", []string{minion1, "192.0.2.9"}), service("unrouted", "10.77.0.9:80", nil))
+	for _, from := range []*space{l.a, l.m1} { // nobody else knows the way to this one
+		if _, _, _, err := from.dial("10.77.0.9:80"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s to a portal IP without a route: %v, want refused", from.name, err)
+		}
+	}
 	for _, from := range []*space{l.a, l.m1, l.client} {
 		for _, to := range []string{"10.0.0.9:80", minion1 + ":80", "192.0.2.9:80"} {
 			if _, _, _, err := from.dial(to); !errors.Is(err, syscall.ECONNREFUSED) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 
 	"reconciler/netproxy"
@@ -20,6 +21,7 @@ type table struct {
 	chains  int                // highest number of a balancing chain
 	broken  map[string]bool    // chains of the layout that are missing (true) or have other rules (false)
 	balance map[int]bool       // balancing elements that are missing (false) or lead elsewhere (true)
+	extra   [][]byte           // keys of balancing elements that are not ours
 	content netproxy.Content   // what fits together
 	strays  []netproxy.Element // what does not
 }
@@ -179,22 +181,24 @@ func (t *table) readBalance(raw []nftables.SetElement) {
 		t.balance[n] = false
 	}
 	for _, e := range raw {
-		for n := range t.balance {
-			if !bytes.Equal(e.Key, native(uint32(n))) {
-				continue
-			}
-			if bytes.Contains(e.Val, append([]byte(balanceName(n)), 0)) {
-				delete(t.balance, n)
-			} else {
-				t.balance[n] = true
-			}
+		n := 0
+		if len(e.Key) == 4 {
+			n = int(binaryutil.NativeEndian.Uint32(e.Key))
+		}
+		switch {
+		case n < 1 || n > t.chains:
+			t.extra = append(t.extra, e.Key)
+		case bytes.Contains(e.Val, append([]byte(balanceName(n)), 0)):
+			delete(t.balance, n)
+		default:
+			t.balance[n] = true
 		}
 	}
 }
 
 // whole tells whether the layout is there and complete.
 func (t table) whole() bool {
-	return t.exists && t.foreign == "" && len(t.broken) == 0 && len(t.balance) == 0
+	return t.exists && t.foreign == "" && len(t.broken) == 0 && len(t.balance) == 0 && len(t.extra) == 0
 }
 
 // repair queues what makes the layout whole with n balancing chains, and returns what the maps hold after it.
@@ -240,6 +244,9 @@ func (t table) repair(conn *nftables.Conn, name string, n int) (netproxy.Content
 
 func (t table) repairBalance(conn *nftables.Conn, set *nftables.Set, n int) error {
 	var remove, add []nftables.SetElement
+	for _, key := range t.extra {
+		remove = append(remove, nftables.SetElement{Key: key})
+	}
 	for _, k := range slices.Sorted(maps.Keys(t.balance)) {
 		if t.balance[k] {
 			remove = append(remove, nftables.SetElement{Key: native(uint32(k))})
