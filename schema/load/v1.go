@@ -3,6 +3,8 @@ package load
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 
 	"reconciler/schema"
@@ -114,6 +116,7 @@ func (s *v1PodSpec) convert(path ...string) (schema.PodSpec, []schema.Problem) {
 	for i := range s.Containers {
 		c := &s.Containers[i]
 		k := c.Container
+		problems = append(problems, references(&k, join(path, "containers", strconv.Itoa(i)))...)
 		p := join(path, "containers", strconv.Itoa(i), "resources")
 		for _, r := range []struct {
 			name           string
@@ -149,4 +152,34 @@ func (s *v1PodSpec) convert(path ...string) (schema.PodSpec, []schema.Problem) {
 		out.Containers = append(out.Containers, k)
 	}
 	return out, problems
+}
+
+var (
+	reference = regexp.MustCompile(`(^|[^$])\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)`)
+	ofService = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?)?)$`)
+)
+
+// references finds what v1 would replace with the value of a variable: "$(NAME)" of a variable that the container has.
+// Anything else, as a shell's "$(hostname)", stays as it is in v1 too.
+func references(c *schema.Container, path []string) []schema.Problem {
+	var out []schema.Problem
+	find := func(text string, at ...string) {
+		for _, m := range reference.FindAllStringSubmatch(text, -1) {
+			name := m[2]
+			if ofService.MatchString(name) || slices.ContainsFunc(c.Env, func(e schema.EnvVar) bool { return e.Name == name }) {
+				out = append(out, schema.Problem{Path: join(path, at...), Message: fmt.Sprintf("the reference $(%s) to a variable is %s", name, schema.NotYet), Hint: "let a shell in the container read the variable"})
+				return
+			}
+		}
+	}
+	for i, s := range c.Command {
+		find(s, "command", strconv.Itoa(i))
+	}
+	for i, s := range c.Args {
+		find(s, "args", strconv.Itoa(i))
+	}
+	for i, e := range c.Env {
+		find(e.Value, "env", strconv.Itoa(i), "value")
+	}
+	return out
 }
