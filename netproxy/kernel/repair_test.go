@@ -30,6 +30,7 @@ func TestHandMadeChangesAreRepaired(t *testing.T) {
 		{"base chain deleted", []string{"flush chain ip reconciler prerouting", "delete chain ip reconciler prerouting"}},
 		{"balancing chain deleted", []string{"delete element ip reconciler lb { 3 }", "flush chain ip reconciler lb-3", "delete chain ip reconciler lb-3"}},
 		{"foreign rule in our chain", []string{"insert rule ip reconciler prerouting drop"}},
+		{"rule replaced", []string{"flush chain ip reconciler output", "add rule ip reconciler output drop"}},
 		{"foreign rule behind ours", []string{"add rule ip reconciler prerouting drop"}},
 		{"count deleted", []string{"flush map ip reconciler cnt"}},
 		{"endpoints deleted", []string{"flush map ip reconciler ep"}},
