@@ -123,7 +123,7 @@ func deb822(text, codename string) []string {
 	stanza, last := map[string]string{}, ""
 	flush := func() {
 		defer func() { stanza, last = map[string]string{}, "" }()
-		if !slices.Contains(strings.Fields(stanza["types"]), "deb") || strings.EqualFold(stanza["enabled"], "no") ||
+		if !slices.Contains(strings.Fields(stanza["types"]), "deb") || strings.EqualFold(strings.TrimSpace(stanza["enabled"]), "no") ||
 			!slices.Contains(strings.Fields(stanza["components"]), "main") {
 			return
 		}
