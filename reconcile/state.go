@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"reconciler/netproxy"
 	"reconciler/reconcile/assignment"
 	"reconciler/schema"
 )
@@ -16,6 +17,7 @@ type State struct {
 	Sequence  uint64                   `json:"sequence"`         // last number given to a binding, resource version or uid
 	Table     assignment.Generation    `json:"table"`            // of the last table
 	TableHash string                   `json:"tableHash"`        // of its content
+	Routes    []netproxy.Service       `json:"routes,omitempty"` // of the last table
 	Applied   Revision                 `json:"applied,omitzero"` // in force; its Set is Accepted
 	Accepted  *schema.Set              `json:"accepted,omitempty"`
 	Bindings  map[string]Binding       `json:"bindings"`          // by instance id

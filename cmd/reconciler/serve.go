@@ -131,6 +131,10 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	if state.Epoch, err = decisions.NewEpoch(ctx); err != nil {
 		return err
 	}
+	// Minions that join are bound to the fleet's id, so it must not be lost by a crash before the first plan.
+	if err := decisions.Save(ctx, state); err != nil {
+		return err
+	}
 	authority, err := pki.OpenAuthority(pki.AuthorityConfig{Dir: filepath.Join(o.dir, "pki"), Fleet: state.Fleet})
 	if err != nil {
 		return err

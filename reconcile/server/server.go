@@ -49,6 +49,7 @@ type Server struct {
 	warnings   []string
 	attempt    reconcile.Attempt
 	lookAtHead bool
+	started    time.Time // of the first step
 
 	fresh chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
 
@@ -133,6 +134,9 @@ func pause(ctx context.Context, d time.Duration) {
 func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
+	if s.started.IsZero() {
+		s.started = now
+	}
 	if s.mustLoad {
 		state, ok, err := s.Store.Load(ctx)
 		if err != nil {
@@ -153,6 +157,12 @@ func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
 	if s.set == nil { // what is in force stays in force
 		in.Revision, in.Set = s.saved.Applied, s.saved.Accepted
 	}
+	for name, m := range in.Minions {
+		if m.LastSeen.IsZero() { // silence counts from when this server could have heard of it
+			m.LastSeen = s.started
+			in.Minions[name] = m
+		}
+	}
 	plan := reconcile.Compute(in)
 	plan.Warnings = append(plan.Warnings, s.warnings...)
 	if !reflect.DeepEqual(plan.State, s.saved) {
@@ -165,8 +175,10 @@ func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
 		}
 		s.saved = plan.State
 	}
-	s.Fleet.SetTable(plan.Table)
-	s.Fleet.SetAssignments(plan.Assignments)
+	if plan.Table.Fleet != "" {
+		s.Fleet.SetTable(plan.Table)
+		s.Fleet.SetAssignments(plan.Assignments)
+	}
 	status := reconcile.Summarize(in, plan)
 	s.mu.Lock()
 	s.input, s.plan, s.status = in, plan, status

@@ -1,0 +1,91 @@
+package reconcile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// accept takes the revision into force, unless the deletion fuse stalls it.
+func (c *step) accept() {
+	c.set = c.st.Accepted
+	if c.in.Set == nil || c.in.Revision.Hash == c.st.Applied.Hash && c.st.Accepted != nil {
+		return
+	}
+	if c.plan.Stalled = c.fuse(c.in.Set); c.plan.Stalled != "" {
+		return
+	}
+	c.set = c.in.Set
+	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
+	c.st.Applied.Trailers = nil
+}
+
+// fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run
+// or are to run and whose pod or controller the set no longer has; fewer replicas are not a deletion.
+func (c *step) fuse(next *schema.Set) string {
+	keeps := map[string]bool{}
+	namespaces := map[string]bool{}
+	keep := func(k schema.Key) { keeps[k.String()], namespaces[k.Namespace] = true, true }
+	for _, p := range next.Pods {
+		keep(p.Key())
+	}
+	for _, r := range next.ReplicationControllers {
+		keep(r.Key())
+	}
+	for _, s := range next.Services {
+		keep(s.Key())
+	}
+	all, gone, whole := map[string]bool{}, map[string]bool{}, map[string]int{}
+	for _, b := range c.st.Bindings {
+		if b.Phase != assignment.Run && b.Phase != assignment.Prepare {
+			continue
+		}
+		pod := b.Namespace + "/" + b.Pod
+		all[pod] = true
+		if !keeps[owner(b.Namespace, b.Pod, b.Controller).String()] && !gone[pod] {
+			gone[pod] = true
+			if !namespaces[b.Namespace] {
+				whole[b.Namespace]++
+			}
+		}
+	}
+	var why string
+	switch {
+	case len(gone) == 0 && (next.Len() > 0 || c.st.Accepted.Len() == 0):
+		return ""
+	case next.Len() == 0 && c.st.Accepted.Len() > 0:
+		why = "it declares nothing, where the revision in force declares something"
+	case len(whole) > 0:
+		why = "it deletes the whole of a namespace"
+	case len(gone) > c.in.Settings.FuseCount && float64(len(gone)) > c.in.Settings.FuseShare*float64(len(all)):
+		why = fmt.Sprintf("that is more than %d and more than %.0f %%", c.in.Settings.FuseCount, c.in.Settings.FuseShare*100)
+	default:
+		return ""
+	}
+	for _, t := range c.in.Revision.Trailers {
+		if !strings.EqualFold(t.Key, TrailerAllowDelete) {
+			continue
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(t.Value))
+		if strings.EqualFold(strings.TrimSpace(t.Value), "all") || err == nil && n >= len(gone) {
+			return ""
+		}
+	}
+	allow := strconv.Itoa(len(gone))
+	if next.Len() == 0 {
+		allow = "all"
+	}
+	return fmt.Sprintf("revision %.12s is stalled: it deletes %d of %d pods, and %s. If that is meant, commit with the trailer \"%s: %s\"",
+		c.in.Revision.Hash, len(gone), len(all), why, TrailerAllowDelete, allow)
+}
+
+// owner is the declared object that an instance is of.
+func owner(namespace, pod, controller string) schema.Key {
+	if controller != "" {
+		return schema.Key{Kind: schema.KindReplicationController, Namespace: namespace, Name: controller}
+	}
+	return schema.Key{Kind: schema.KindPod, Namespace: namespace, Name: pod}
+}

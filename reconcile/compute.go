@@ -1,0 +1,376 @@
+package reconcile
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
+	"reconciler/schema"
+)
+
+// Compute makes one step: it decides what may be done now for the fleet to become as declared, and says in Changes all that
+// is still to be done. It changes nothing in its input, and the same input gives the same plan.
+//
+// A plan whose Table has no fleet is not to be published: the fleet has heard of a newer server than this one's state.
+func Compute(in Input) Plan {
+	c := newStep(in)
+	if why := c.behind(); why != "" {
+		return Plan{State: in.State, Stalled: why}
+	}
+	c.accept()
+	c.noteMinions()
+	c.observe()
+	if c.set != nil {
+		c.decideRecords()
+		c.adopt()
+		c.decidePods()
+		c.prune()
+	}
+	c.route()
+	c.withdraw()
+	c.release()
+	c.assign()
+	return c.finish()
+}
+
+// step is one Compute under way. What it changes is its own copy of the state.
+type step struct {
+	in       Input
+	now      time.Time
+	st       State
+	set      *schema.Set // in force after this step; nil if none ever was
+	plan     Plan
+	fleet    *place.Fleet
+	observed map[string]*assignment.InstanceStatus // by instance, as its own minion reports it
+	strays   []stray
+	failures map[string]bool // problems of placement that were said once
+}
+
+// stray is an instance of ours that a minion reports and that has no binding.
+type stray struct {
+	minion string
+	status assignment.InstanceStatus
+}
+
+func newStep(in Input) *step {
+	c := &step{in: in, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}}
+	clone := func(m map[string]Binding) map[string]Binding {
+		if m == nil {
+			return map[string]Binding{}
+		}
+		return maps.Clone(m)
+	}
+	c.st.Bindings = clone(in.State.Bindings)
+	c.st.Objects, c.st.Minions, c.st.Resting = maps.Clone(in.State.Objects), maps.Clone(in.State.Minions), maps.Clone(in.State.Resting)
+	if c.st.Objects == nil {
+		c.st.Objects = map[string]Record{}
+	}
+	if c.st.Minions == nil {
+		c.st.Minions = map[string]Node{}
+	}
+	if c.st.Resting == nil {
+		c.st.Resting = map[netip.Addr]time.Time{}
+	}
+	for a, until := range c.st.Resting {
+		if !until.After(c.now) {
+			delete(c.st.Resting, a)
+		}
+	}
+	return c
+}
+
+// behind tells whether a minion has heard of a newer epoch than this state's: then the store is an old copy, and planning
+// from it would undo what was decided since.
+func (c *step) behind() string {
+	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+		m := c.in.Minions[name]
+		if e := max(m.Table.Epoch, m.Work.Epoch); e > c.st.Epoch {
+			return fmt.Sprintf("minion %s has heard of epoch %d and this server's store is at %d: it is an old copy. Nothing is planned; restore the newer store", name, e, c.st.Epoch)
+		}
+	}
+	return ""
+}
+
+// seen tells whether a minion is connected or was heard of lately.
+func (c *step) seen(m Minion) bool {
+	return m.Connected || !m.LastSeen.IsZero() && c.now.Sub(m.LastSeen) < c.in.Settings.LostAfter
+}
+
+// noteMinions gives new minions a pod network and declares the silent ones lost. Then it lays out what each has left.
+func (c *step) noteMinions() {
+	var free []place.Minion
+	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+		m := c.in.Minions[name]
+		n, known := c.st.Minions[name]
+		if !known {
+			network, ok := c.freeNetwork()
+			if m.Report == nil {
+				continue
+			}
+			if !ok {
+				c.warn("minion %s gets no pod network: %s is used up", name, c.in.Settings.PodNet)
+				continue
+			}
+			n = Node{UID: c.uid(), Created: c.now, Network: network}
+		}
+		if m.Report != nil {
+			n.Address = m.Report.Address
+		}
+		switch {
+		case c.seen(m):
+			if !m.LastSeen.IsZero() && !m.Connected {
+				c.wakeAt(m.LastSeen.Add(c.in.Settings.LostAfter))
+			}
+			if m.Connected {
+				n.Lost = time.Time{}
+			}
+		case !m.LastSeen.IsZero() && n.Lost.IsZero():
+			n.Lost = c.now
+		}
+		c.st.Minions[name] = n
+		if m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
+			continue
+		}
+		free = append(free, place.Minion{
+			Name: name, Labels: m.Report.Labels, MilliCPU: m.Report.Capacity.MilliCPU, Memory: m.Report.Capacity.Memory,
+			Pods: m.Report.Capacity.Pods, Ports: map[string]bool{}, Groups: map[string]int{},
+		})
+	}
+	c.fleet = place.New(free)
+	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
+		b := c.st.Bindings[id]
+		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
+	}
+}
+
+// freeNetwork is the first /24 of the pod network that no minion has.
+func (c *step) freeNetwork() (netip.Prefix, bool) {
+	taken := map[netip.Addr]bool{}
+	for _, n := range c.st.Minions {
+		taken[n.Network.Addr()] = true
+	}
+	net := c.in.Settings.PodNet
+	for a := net.Masked().Addr(); net.Contains(a); {
+		four := a.As4()
+		// The first /24 is left out, so that minion n has network n as in 2014.
+		if a != net.Masked().Addr() && !taken[a] {
+			return netip.PrefixFrom(a, 24), true
+		}
+		if four[2]++; four[2] == 0 {
+			if four[1]++; four[1] == 0 {
+				break
+			}
+		}
+		a = netip.AddrFrom4(four)
+	}
+	return netip.Prefix{}, false
+}
+
+// observe joins reports with bindings.
+func (c *step) observe() {
+	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+		r := c.in.Minions[name].Report
+		if r == nil {
+			continue
+		}
+		for i := range r.Instances {
+			s := &r.Instances[i]
+			b, ok := c.st.Bindings[s.ID]
+			switch {
+			case !ok:
+				c.strays = append(c.strays, stray{name, *s})
+			case b.Minion == name:
+				c.observed[s.ID] = s
+			}
+		}
+	}
+}
+
+// minReady is how long an instance must run to be ready.
+func (c *step) minReady(annotations map[string]string) time.Duration {
+	return MinReady(annotations, c.in.Settings)
+}
+
+// ready tells whether an instance may get traffic. One on a minion that has not reported since the server started keeps what
+// was decided: it stays an endpoint unless it drains.
+func (c *step) ready(b *Binding) bool {
+	m, ok := c.in.Minions[b.Minion]
+	switch {
+	case b.Phase != assignment.Run || !c.st.Minions[b.Minion].Lost.IsZero():
+		return false
+	case !ok || m.Report == nil:
+		return true
+	}
+	o := c.observed[b.ID]
+	if o == nil || o.State != assignment.Running || o.Up.IsZero() {
+		return false
+	}
+	up := o.UpFor + max(c.now.Sub(m.Reported), 0)
+	if wait := c.minReady(b.Annotations) - up; wait > 0 {
+		c.wakeAt(c.now.Add(wait))
+		return false
+	}
+	return true
+}
+
+// decideRecords gives every declared object its record, and services their portal IPs.
+func (c *step) decideRecords() {
+	declared := map[string]bool{}
+	record := func(k schema.Key, object any) Record {
+		declared[k.String()] = true
+		b, err := json.Marshal(object)
+		if err != nil {
+			panic("reconcile: marshal object: " + err.Error())
+		}
+		r, ok := c.st.Objects[k.String()]
+		if !ok {
+			r = Record{UID: c.uid(), Created: c.now}
+		}
+		if h := schema.HashBytes(b); h != r.Hash {
+			r.Hash = h
+			r.Version = c.next()
+		}
+		c.st.Objects[k.String()] = r
+		return r
+	}
+	for _, p := range c.set.Pods {
+		record(p.Key(), p)
+	}
+	for _, r := range c.set.ReplicationControllers {
+		record(r.Key(), r)
+	}
+	for _, s := range c.set.Services {
+		r := record(s.Key(), s)
+		if !r.Portal.IsValid() {
+			r.Portal = c.choosePortal(s)
+			c.st.Objects[s.Key().String()] = r
+		} else if want, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && want != r.Portal {
+			c.warn("%s keeps portal IP %s: it cannot change to %s while the service exists", s.Key(), r.Portal, want)
+		}
+	}
+	for k, r := range c.st.Objects {
+		if !declared[k] {
+			if r.Portal.IsValid() {
+				c.rest(r.Portal)
+			}
+			delete(c.st.Objects, k)
+		}
+	}
+}
+
+// choosePortal gives a service the portal IP it asks for, or one that is probed from the hash of its name; the zero address if
+// it cannot have one, which is warned of.
+func (c *step) choosePortal(s *schema.Service) netip.Addr {
+	net := c.in.Settings.PortalNet.Masked()
+	taken := map[netip.Addr]bool{}
+	for _, r := range c.st.Objects {
+		taken[r.Portal] = true
+	}
+	usable := func(a netip.Addr) bool {
+		return net.Contains(a) && a != net.Addr() && net.Contains(a.Next()) && !taken[a]
+	}
+	if s.Spec.ClusterIP != "" {
+		a, err := netip.ParseAddr(s.Spec.ClusterIP)
+		switch {
+		case err != nil || !net.Contains(a):
+			c.warn("%s has no portal IP: %q is not in %s", s.Key(), s.Spec.ClusterIP, net)
+		case !usable(a):
+			c.warn("%s has no portal IP: %s is taken", s.Key(), a)
+		default:
+			return a
+		}
+		return netip.Addr{}
+	}
+	h := sha256.Sum256([]byte(s.Namespace + "/" + s.Name))
+	size := uint64(1) << (32 - net.Bits())
+	base := uint64(beUint32(net.Addr()))
+	start := (uint64(h[0])<<24 | uint64(h[1])<<16 | uint64(h[2])<<8 | uint64(h[3])) % size
+	for _, resting := range []bool{false, true} { // a resting address is better than none
+		for i := range size {
+			a := fromUint32(uint32(base + (start+i)%size))
+			if _, rests := c.st.Resting[a]; usable(a) && (resting || !rests) {
+				return a
+			}
+		}
+	}
+	c.warn("%s has no portal IP: %s is used up", s.Key(), net)
+	return netip.Addr{}
+}
+
+func beUint32(a netip.Addr) uint32 {
+	b := a.As4()
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+func fromUint32(v uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
+}
+
+// podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
+func (c *step) podAddress(minion string) (netip.Addr, bool) {
+	net := c.st.Minions[minion].Network
+	taken := map[netip.Addr]bool{}
+	for _, b := range c.st.Bindings {
+		taken[b.Address] = true
+	}
+	for a := net.Addr().Next().Next(); net.Contains(a.Next()); a = a.Next() {
+		if _, rests := c.st.Resting[a]; !taken[a] && !rests {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// rest keeps a freed address from being given again at once.
+func (c *step) rest(a netip.Addr) { c.st.Resting[a] = c.now.Add(c.in.Settings.Rest) }
+
+// next is the next number of the fleet's sequence.
+func (c *step) next() uint64 {
+	c.st.Sequence++
+	return c.st.Sequence
+}
+
+// uid is a new unique id, in the shape of a UUID of version 8 (RFC 9562 section 5.8).
+func (c *step) uid() string {
+	h := sha256.Sum256(fmt.Appendf(nil, "%s %d", c.st.Fleet, c.next()))
+	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80
+	s := hex.EncodeToString(h[:16])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+func (c *step) warn(format string, args ...any) {
+	c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf(format, args...))
+}
+
+// wakeAt makes the plan ask to be computed again at t.
+func (c *step) wakeAt(t time.Time) {
+	if t.After(c.now) && (c.plan.Wake.IsZero() || t.Before(c.plan.Wake)) {
+		c.plan.Wake = t
+	}
+}
+
+// change adds what is still to be done.
+func (c *step) change(ch Change) { c.plan.Changes = append(c.plan.Changes, ch) }
+
+// finish sorts what was said and returns the plan.
+func (c *step) finish() Plan {
+	slices.Sort(c.plan.Warnings)
+	c.plan.Warnings = slices.Compact(c.plan.Warnings)
+	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {
+		return cmp.Or(a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)), strings.Compare(a.Instance, b.Instance))
+	})
+	if len(c.st.Resting) == 0 {
+		c.st.Resting = nil
+	}
+	c.plan.State = c.st
+	return c.plan
+}

@@ -1,0 +1,157 @@
+package place
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Minion is what one minion has left. Ports are the host ports in use, as "TCP/80"; Groups counts the pods of each group.
+type Minion struct {
+	Name     string
+	Labels   map[string]string
+	MilliCPU int64
+	Memory   int64
+	Pods     int
+	Ports    map[string]bool
+	Groups   map[string]int
+
+	capCPU, capMemory int64
+}
+
+// Demand is what one pod needs. Group is what its copies have in common, so that they are spread; Prefer is the minion that
+// it should stay on if it fits there.
+type Demand struct {
+	MilliCPU int64
+	Memory   int64
+	Ports    []string
+	Selector map[string]string
+	Name     string // the only minion that is wanted, "" for any
+	Group    string
+	Prefer   string
+}
+
+// Fleet is the minions that pods may be put on. It is made by New and used by one caller at a time.
+type Fleet struct {
+	minions []Minion
+	index   map[string]int
+}
+
+// New takes minions over, sorted by name.
+func New(minions []Minion) *Fleet {
+	slices.SortFunc(minions, func(a, b Minion) int { return strings.Compare(a.Name, b.Name) })
+	f := &Fleet{minions: minions, index: map[string]int{}}
+	for i := range f.minions {
+		m := &f.minions[i]
+		m.capCPU, m.capMemory = max(m.MilliCPU, 1), max(m.Memory, 1)
+		f.index[m.Name] = i
+	}
+	return f
+}
+
+// Take reserves what a pod needs on a minion, whether it fits or not; a minion that is not there is ignored.
+func (f *Fleet) Take(minion string, d Demand) {
+	i, ok := f.index[minion]
+	if !ok {
+		return
+	}
+	m := &f.minions[i]
+	m.MilliCPU -= d.MilliCPU
+	m.Memory -= d.Memory
+	m.Pods--
+	for _, p := range d.Ports {
+		m.Ports[p] = true
+	}
+	m.Groups[d.Group]++
+}
+
+// Choose finds the best minion for a pod: the one it prefers if it fits there, else the one with the fewest of its group,
+// then with the largest share left. why says for each constraint how many minions it excluded, if none is left.
+func (f *Fleet) Choose(d Demand) (minion, why string) {
+	excluded := map[string]int{}
+	best := -1
+	for i := range f.minions {
+		m := &f.minions[i]
+		if reason := m.excludes(d); reason != "" {
+			excluded[reason]++
+			continue
+		}
+		if m.Name == d.Prefer {
+			return m.Name, ""
+		}
+		if best < 0 || better(m, &f.minions[best], d.Group) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		return f.minions[best].Name, ""
+	}
+	if len(f.minions) == 0 {
+		return "", "there is no minion that reports"
+	}
+	var parts []string
+	for reason, n := range excluded {
+		parts = append(parts, fmt.Sprintf("%d %s", n, reason))
+	}
+	slices.SortFunc(parts, func(a, b string) int { return cmp.Or(-cmp.Compare(a[0], b[0]), strings.Compare(a, b)) })
+	return "", fmt.Sprintf("fits on none of %d minions: %s", len(f.minions), strings.Join(parts, ", "))
+}
+
+// better compares two minions that both fit.
+func better(a, b *Minion, group string) bool {
+	if x, y := a.Groups[group], b.Groups[group]; x != y {
+		return x < y
+	}
+	share := func(m *Minion) float64 {
+		return float64(m.MilliCPU)/float64(m.capCPU) + float64(m.Memory)/float64(m.capMemory)
+	}
+	if x, y := share(a), share(b); x != y {
+		return x > y
+	}
+	return a.Pods > b.Pods
+}
+
+// excludes says which constraint keeps a pod off the minion, "" if none.
+func (m *Minion) excludes(d Demand) string {
+	if d.Name != "" && d.Name != m.Name {
+		return fmt.Sprintf("not the one that nodeName %q wants", d.Name)
+	}
+	for k, v := range d.Selector {
+		if m.Labels[k] != v {
+			return "without the labels of nodeSelector"
+		}
+	}
+	for _, p := range d.Ports {
+		if m.Ports[p] {
+			return "host port " + p + " taken"
+		}
+	}
+	switch {
+	case m.Pods < 1:
+		return "full of pods"
+	case d.MilliCPU > m.MilliCPU:
+		return fmt.Sprintf("lack cpu (need %dm)", d.MilliCPU)
+	case d.Memory > m.Memory:
+		return fmt.Sprintf("lack memory (need %d MiB)", d.Memory>>20)
+	}
+	return ""
+}
+
+// FitsInstead tells whether a pod fits on a minion once another that is there has given back what it holds.
+func (f *Fleet) FitsInstead(minion string, d, back Demand) bool {
+	i, ok := f.index[minion]
+	if !ok {
+		return false
+	}
+	m := f.minions[i]
+	m.MilliCPU += back.MilliCPU
+	m.Memory += back.Memory
+	m.Pods++
+	ports := map[string]bool{}
+	for p := range m.Ports {
+		ports[p] = !slices.Contains(back.Ports, p)
+	}
+	m.Ports = ports
+	return m.excludes(d) == ""
+}

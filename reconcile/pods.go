@@ -1,0 +1,514 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
+	"reconciler/schema"
+)
+
+// want is one pod that is declared.
+type want struct {
+	key         schema.Key // the pod or its controller
+	pod         string
+	controller  string
+	spec        *schema.PodSpec
+	hash        string
+	labels      map[string]string
+	annotations map[string]string
+}
+
+// how a replacement is made.
+const (
+	startFirst = "start-first"
+	stopFirst  = "stop-first"
+)
+
+// MinReady is how long an instance with these annotations must run to be ready.
+func MinReady(annotations map[string]string, s Settings) time.Duration {
+	if v, ok := annotations[AnnotationMinReady]; ok {
+		if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 && n < 1e6 {
+			return time.Duration(n * float64(time.Second))
+		}
+	}
+	return s.MinReady
+}
+
+// wants lists every declared pod in a fixed order; the replicas of a controller are numbered from 0.
+func (c *step) wants() []want {
+	var out []want
+	for _, p := range c.set.Pods {
+		out = append(out, want{p.Key(), p.Name, "", &p.Spec, p.Spec.Hash(), p.Labels, p.Annotations})
+	}
+	for _, r := range c.set.ReplicationControllers {
+		t := &r.Spec.Template
+		h := t.Spec.Hash()
+		for i := range r.Spec.Count() {
+			out = append(out, want{r.Key(), fmt.Sprintf("%s-%d", r.Name, i), r.Name, &t.Spec, h, t.Labels, t.Annotations})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b want) int { return a.key.Compare(b.key) })
+	return out
+}
+
+// slot is what bindings of one pod have in common.
+func slot(namespace, pod, controller string) string {
+	return namespace + "/" + controller + "/" + pod
+}
+
+// slots are the bindings by slot, each sorted from old to new.
+func (c *step) slots() map[string][]string {
+	out := map[string][]string{}
+	for id, b := range c.st.Bindings {
+		s := slot(b.Namespace, b.Pod, b.Controller)
+		out[s] = append(out[s], id)
+	}
+	for _, ids := range out {
+		slices.SortFunc(ids, func(x, y string) int {
+			return cmp.Or(c.st.Bindings[x].Created.Compare(c.st.Bindings[y].Created), cmp.Compare(c.st.Bindings[x].Version, c.st.Bindings[y].Version), strings.Compare(x, y))
+		})
+	}
+	return out
+}
+
+// adopt gives every stray a binding: as the instance that is wanted, or as one that is to be drained.
+func (c *step) adopt() {
+	if len(c.strays) == 0 {
+		return
+	}
+	wanted := map[string]want{}
+	for _, w := range c.wants() {
+		wanted[slot(w.key.Namespace, w.pod, w.controller)] = w
+	}
+	slots := c.slots()
+	for _, s := range c.strays {
+		i := s.status
+		b := Binding{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Minion: s.minion, Address: i.Address,
+			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now}
+		at := slot(i.Namespace, i.Pod, i.Controller)
+		w, ok := wanted[at]
+		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) {
+			b.Spec, b.Labels, b.Annotations = *w.spec, w.labels, w.annotations
+			b.Env = c.variables(i.Namespace)
+			slots[at] = append(slots[at], b.ID)
+		} else {
+			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
+		}
+		c.st.Bindings[b.ID] = b
+		if m := c.in.Minions[s.minion]; m.Report != nil {
+			c.observed[b.ID] = &s.status
+		}
+	}
+}
+
+// decidePods goes through every declared pod and does what may be done for it now.
+func (c *step) decidePods() {
+	slots := c.slots()
+	busy := map[string]bool{} // controllers of which one replica is being replaced
+	wants := c.wants()
+	for _, w := range wants {
+		if w.controller != "" && c.replacing(w, slots[slot(w.key.Namespace, w.pod, w.controller)]) {
+			busy[w.key.String()] = true
+		}
+	}
+	// Replicas that are not ready are replaced before those that are.
+	for _, broken := range []bool{true, false} {
+		for _, w := range wants {
+			ids := slots[slot(w.key.Namespace, w.pod, w.controller)]
+			if c.broken(ids) == broken {
+				c.decidePod(w, ids, busy)
+			}
+		}
+	}
+}
+
+// broken tells whether no instance of a pod is ready.
+func (c *step) broken(ids []string) bool {
+	for _, id := range ids {
+		if b := c.st.Bindings[id]; c.ready(&b) {
+			return false
+		}
+	}
+	return true
+}
+
+// replacing tells whether a replica is in the middle of being replaced: an instance goes away, or the new one is not ready.
+func (c *step) replacing(w want, ids []string) bool {
+	if len(ids) == 0 {
+		return false
+	}
+	for _, id := range ids {
+		b := c.st.Bindings[id]
+		if b.Phase == assignment.Drain || b.Phase == assignment.Stop || b.Phase == assignment.Prepare {
+			return c.st.Minions[b.Minion].Lost.IsZero()
+		}
+	}
+	if len(ids) > 1 {
+		return true
+	}
+	b := c.st.Bindings[ids[0]]
+	return b.Hash == w.hash && !c.ready(&b) && b.Revision == c.st.Applied.Hash && c.st.Minions[b.Minion].Lost.IsZero()
+}
+
+// decidePod does what may be done now for one declared pod whose bindings are ids, from old to new.
+func (c *step) decidePod(w want, ids []string, busy map[string]bool) {
+	var match, old []string // in Run or Prepare
+	leaving := false
+	for _, id := range ids {
+		b := c.st.Bindings[id]
+		lost := w.controller != "" && !c.st.Minions[b.Minion].Lost.IsZero()
+		switch {
+		case b.Phase == assignment.Drain || b.Phase == assignment.Stop:
+			leaving = leaving || c.st.Minions[b.Minion].Lost.IsZero()
+		case b.Hash == w.hash && !lost:
+			match = append(match, id)
+		default:
+			old = append(old, id)
+		}
+	}
+	if len(match) > 1 { // the one that serves is kept, of several the oldest
+		slices.SortStableFunc(match, func(x, y string) int { return cmp.Compare(c.rank(y), c.rank(x)) })
+		for _, id := range match[1:] {
+			c.goAway(id, "another instance of the pod is there")
+		}
+		match = match[:1]
+	}
+	// Of what is to be replaced, only the one that serves is worth keeping until then.
+	if len(old) > 1 || len(match) > 0 && len(old) > 0 && c.rank(old[0]) == 0 && c.rank(match[0]) > 0 {
+		slices.SortStableFunc(old, func(x, y string) int { return cmp.Compare(c.rank(y), c.rank(x)) })
+		for _, id := range old[1:] {
+			c.goAway(id, "superseded")
+		}
+		old = old[:1]
+	}
+	switch {
+	case len(match) > 0:
+		c.relabel(match[0], w)
+		c.follow(w, match[0], old, leaving)
+	case len(old) > 0:
+		c.replace(w, old[0], leaving, busy)
+	case leaving && w.controller == "":
+		c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: "the instance before it to be gone"})
+	default:
+		c.create(w)
+	}
+}
+
+// rank is higher for an instance that is more worth keeping: ready, running, to be run.
+func (c *step) rank(id string) int {
+	b := c.st.Bindings[id]
+	o := c.observed[id]
+	switch {
+	case c.ready(&b):
+		return 3
+	case b.Phase == assignment.Run && o != nil && o.State == assignment.Running && !o.Up.IsZero():
+		return 2
+	case b.Phase == assignment.Run:
+		return 1
+	}
+	return 0
+}
+
+// relabel takes over labels and annotations, which need no restart.
+func (c *step) relabel(id string, w want) {
+	b := c.st.Bindings[id]
+	if maps.Equal(b.Labels, w.labels) && maps.Equal(b.Annotations, w.annotations) {
+		return
+	}
+	c.change(Change{Verb: Update, Object: w.key, Instance: id, Minion: b.Minion, Reason: "labels or annotations change, without a restart",
+		Details: append(diffMap("labels", b.Labels, w.labels), diffMap("annotations", b.Annotations, w.annotations)...)})
+	b.Labels, b.Annotations, b.Version = w.labels, w.annotations, c.next()
+	c.st.Bindings[id] = b
+}
+
+// follow goes on with a pod that has an instance as declared, and perhaps an old one that it replaces.
+func (c *step) follow(w want, id string, old []string, leaving bool) {
+	b := c.st.Bindings[id]
+	problem := c.problem(id)
+	if b.Phase == assignment.Prepare {
+		prepared := c.observed[id] != nil && c.observed[id].State == assignment.Prepared
+		ch := Change{Verb: Replace, Object: w.key, Instance: id, Minion: b.Minion, How: stopFirst}
+		if len(old) > 0 {
+			c.explain(&ch, w, old[0])
+		} else {
+			ch.Reason = "the spec changed"
+		}
+		switch {
+		case len(old) > 0 && (prepared || c.rank(old[0]) < 2 && c.reported(old[0])):
+			c.goAway(old[0], "replaced by "+id)
+			ch.Waiting = "the old instance to be drained and stopped"
+		case len(old) > 0:
+			ch.Waiting, ch.Blocked = "its image on "+b.Minion, problem != ""
+			if problem != "" {
+				ch.Waiting = problem
+			}
+		case leaving:
+			ch.Waiting = "the old instance to be gone"
+		default:
+			b.Phase, b.Since, b.Version = assignment.Run, c.now, c.next()
+			c.st.Bindings[id] = b
+		}
+		c.change(ch)
+		return
+	}
+	ready := c.ready(&b)
+	if len(old) > 0 {
+		ch := Change{Verb: Replace, Object: w.key, Instance: id, Minion: b.Minion, How: startFirst}
+		if b.Minion != c.st.Bindings[old[0]].Minion && c.st.Bindings[old[0]].Hash == w.hash {
+			ch.Verb = Move
+		}
+		c.explain(&ch, w, old[0])
+		if ready || w.controller == "" || c.rank(old[0]) < 2 && c.reported(old[0]) && ready {
+			c.goAway(old[0], "replaced by "+id)
+			ch.Waiting = "the old instance to be drained and stopped"
+		} else {
+			ch.Waiting, ch.Blocked = cmp.Or(problem, "the new instance to be ready"), problem != ""
+		}
+		c.change(ch)
+		return
+	}
+	o := c.observed[id]
+	switch {
+	case ready || o != nil && o.State == assignment.Ended && w.spec.Restart() != schema.RestartAlways:
+	case !c.reported(id):
+		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "not reported by its minion yet", Waiting: "a report of " + b.Minion})
+	case o == nil:
+		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "declared in Git", Waiting: "its minion to take it over"})
+	case restarted(o):
+		c.change(Change{Verb: Restart, Object: w.key, Instance: id, Minion: b.Minion, Reason: "it does not run as declared",
+			Waiting: cmp.Or(problem, "it to be ready"), Blocked: problem != ""})
+	default:
+		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "declared in Git",
+			Waiting: cmp.Or(problem, "it to be ready"), Blocked: problem != ""})
+	}
+}
+
+// reported tells whether the minion of an instance has reported since it was bound.
+func (c *step) reported(id string) bool {
+	b := c.st.Bindings[id]
+	m := c.in.Minions[b.Minion]
+	return m.Report != nil
+}
+
+// restarted tells whether a container of an instance ran before.
+func restarted(o *assignment.InstanceStatus) bool {
+	return slices.ContainsFunc(o.Containers, func(k assignment.ContainerStatus) bool { return k.Restarts > 0 || k.Last != nil })
+}
+
+// hopeless are the reasons for which waiting alone does not help.
+var hopeless = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "CrashLoopBackOff", "SpecRefused", "StartError", "SandboxError", "NetworkError"}
+
+// problem is what an instance's minion says is wrong with it, "" if nothing is.
+func (c *step) problem(id string) string {
+	o := c.observed[id]
+	if o == nil || !slices.Contains(hopeless, o.Reason) {
+		return ""
+	}
+	return strings.TrimSuffix(o.Reason+": "+o.Message, ": ")
+}
+
+// replace begins to replace an instance whose spec changed, or whose minion is lost.
+func (c *step) replace(w want, old string, leaving bool, busy map[string]bool) {
+	b := c.st.Bindings[old]
+	ch := Change{Verb: Replace, Object: w.key, Old: old, How: startFirst}
+	if w.controller == "" {
+		ch.How = stopFirst
+	}
+	c.explain(&ch, w, old)
+	if b.Phase == assignment.Prepare { // it never ran
+		c.goAway(old, "superseded")
+		leaving = true
+	}
+	lost := !c.st.Minions[b.Minion].Lost.IsZero()
+	if lost {
+		ch.Verb, ch.Reason = Move, fmt.Sprintf("minion %s is lost since %s", b.Minion, c.st.Minions[b.Minion].Lost.UTC().Format(time.RFC3339))
+	}
+	if leaving && (w.controller == "" || !lost) {
+		ch.Waiting = "an earlier instance to be gone"
+		c.change(ch)
+		return
+	}
+	if w.controller != "" && !lost {
+		if busy[w.key.String()] {
+			ch.Waiting = "another replica to be replaced: one at a time"
+			c.change(ch)
+			return
+		}
+		busy[w.key.String()] = true
+	}
+	phase := assignment.Run
+	if w.controller == "" {
+		phase = assignment.Prepare
+	}
+	d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
+	if !lost && w.controller == "" {
+		d.Prefer = b.Minion
+	}
+	minion, why := c.fleet.Choose(d)
+	// What the old instance holds is free when the new one starts, if it is stopped first.
+	if !lost && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
+		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst
+	}
+	if minion == "" {
+		ch.Waiting, ch.Blocked = why, true
+		c.change(ch)
+		return
+	}
+	ch.Instance, ch.Minion = c.bind(w, minion, phase, &ch), minion
+	if ch.Instance != "" && lost {
+		c.goAway(old, ch.Reason)
+	}
+	if ch.Instance != "" && ch.Waiting == "" && phase == assignment.Prepare {
+		ch.Waiting = "its image on " + minion
+	}
+	c.change(ch)
+}
+
+// fitsInstead tells whether a pod fits on the minion of an instance in its place.
+func (c *step) fitsInstead(old Binding, d place.Demand) bool {
+	back := demand(&old.Spec, old.Namespace, old.Pod, old.Controller)
+	return c.fleet.FitsInstead(old.Minion, d, back)
+}
+
+// create places a pod that has no instance.
+func (c *step) create(w want) {
+	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git"}
+	minion, why := c.fleet.Choose(demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	if minion == "" {
+		ch.Waiting, ch.Blocked = why, true
+		c.change(ch)
+		return
+	}
+	ch.Minion = minion
+	ch.Instance = c.bind(w, minion, assignment.Run, &ch)
+	c.change(ch)
+}
+
+// variablesMax is the size in bytes from which on a block of service variables is refused.
+const variablesMax = 1 << 20
+
+// bind decides that a pod lives on a minion and returns the new instance, or blocks the change and returns "".
+func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
+	env := c.variables(w.key.Namespace)
+	size := 0
+	for _, e := range env {
+		size += len(e.Name) + len(e.Value) + 2
+	}
+	if size > variablesMax {
+		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", size, variablesMax), true
+		return ""
+	}
+	address, ok := c.podAddress(minion)
+	if !ok {
+		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
+		return ""
+	}
+	uid := c.uid()
+	digits := strings.ReplaceAll(uid, "-", "")
+	id := w.pod + "-" + digits[:5]
+	for n := 6; ; n++ {
+		if _, taken := c.st.Bindings[id]; !taken {
+			break
+		}
+		id = w.pod + "-" + digits[:n]
+	}
+	c.st.Bindings[id] = Binding{
+		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
+		Hash: w.hash, Spec: *w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
+		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
+	}
+	c.fleet.Take(minion, demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	return id
+}
+
+// variables are the service variables of a namespace as they are now.
+func (c *step) variables(namespace string) []schema.EnvVar {
+	var all []schema.ServiceAddress
+	for _, s := range c.set.Services {
+		if p := c.st.Objects[s.Key().String()].Portal; s.Namespace == namespace && p.IsValid() {
+			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
+		}
+	}
+	return schema.ServiceVariables(all)
+}
+
+// goAway begins an instance's end: it drains, or stops at once if it never ran.
+func (c *step) goAway(id, why string) {
+	b := c.st.Bindings[id]
+	b.Phase, b.Since, b.Reason, b.Version = assignment.Drain, c.now, why, c.next()
+	if c.in.State.Bindings[id].Phase == assignment.Prepare {
+		b.Phase = assignment.Stop
+	}
+	c.st.Bindings[id] = b
+}
+
+// prune ends every instance that nothing declares any more.
+func (c *step) prune() {
+	wanted, replicas := map[string]bool{}, map[string]int{}
+	for _, w := range c.wants() {
+		wanted[slot(w.key.Namespace, w.pod, w.controller)] = true
+	}
+	for _, r := range c.set.ReplicationControllers {
+		replicas[r.Key().String()] = r.Spec.Count()
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
+		b := c.st.Bindings[id]
+		if wanted[slot(b.Namespace, b.Pod, b.Controller)] {
+			if b.Phase == assignment.Drain || b.Phase == assignment.Stop {
+				continue // said by the change that replaces it, or here if nothing else does
+			}
+			continue
+		}
+		k := owner(b.Namespace, b.Pod, b.Controller)
+		why := "not in Git any more"
+		if n, ok := replicas[k.String()]; ok {
+			why = fmt.Sprintf("scaled to %d", n)
+		}
+		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
+			c.goAway(id, why)
+		} else {
+			why = cmp.Or(b.Reason, why)
+		}
+		c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: why})
+	}
+}
+
+// demand is what a pod needs of a minion.
+func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
+	l := s.Limits()
+	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Name: s.NodeName, Group: owner(namespace, pod, controller).String()}
+	for i := range s.Containers {
+		for _, p := range s.Containers[i].Ports {
+			if p.HostPort != 0 {
+				d.Ports = append(d.Ports, fmt.Sprintf("%s/%d", p.Protocol.Proto(), p.HostPort))
+			}
+		}
+	}
+	return d
+}
+
+// explain says how the declared spec differs from an instance's.
+func (c *step) explain(ch *Change, w want, old string) {
+	b := c.st.Bindings[old]
+	ch.Old = old
+	ch.Details = diffSpec(&b.Spec, w.spec)
+	switch {
+	case len(ch.Details) == 0:
+		ch.Reason = "it moves"
+		if l := c.st.Minions[b.Minion].Lost; !l.IsZero() {
+			ch.Reason = fmt.Sprintf("minion %s is lost since %s", b.Minion, l.UTC().Format(time.RFC3339))
+		}
+	case len(ch.Details) == 1:
+		d := ch.Details[0]
+		ch.Reason = fmt.Sprintf("%s: %s -> %s", d.Path[strings.LastIndexByte(d.Path, '.')+1:], cmp.Or(d.From, "(none)"), cmp.Or(d.To, "(none)"))
+	default:
+		ch.Reason = fmt.Sprintf("%d fields of the spec change", len(ch.Details))
+	}
+}

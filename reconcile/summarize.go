@@ -1,0 +1,279 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// healthOrder is from worst to best.
+var healthOrder = []Health{Degraded, Missing, Unknown, Progressing, Healthy}
+
+func worse(a, b Health) int {
+	return cmp.Compare(slices.Index(healthOrder, a), slices.Index(healthOrder, b))
+}
+
+// Summarize says what is true, from the input of a step and what it decided.
+func Summarize(in Input, p Plan) Status {
+	c := newStep(Input{Now: in.Now, Settings: in.Settings, State: p.State, Minions: in.Minions})
+	c.set = p.State.Accepted
+	c.observe()
+	s := Status{Time: in.Now, Attempted: in.Revision, Applied: p.State.Applied, Warnings: p.Warnings, Sync: Synced, Health: Healthy}
+	if p.Stalled != "" {
+		s.Errors = append(s.Errors, p.Stalled)
+	}
+	if len(in.Attempt.Errors) > 0 {
+		s.Attempted, s.Errors = in.Attempt.Revision, append(s.Errors, in.Attempt.Errors...)
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.State.Bindings)) {
+		s.Instances = append(s.Instances, c.instanceStatus(p.State.Bindings[id]))
+	}
+	changes := map[schema.Key][]Change{}
+	for _, ch := range p.Changes {
+		changes[ch.Object] = append(changes[ch.Object], ch)
+	}
+	s.Objects = c.objects(s.Instances, changes)
+	s.Minions = c.minions(s.Instances)
+	for _, o := range s.Objects {
+		if o.Sync != Synced {
+			s.Sync = OutOfSync
+		}
+		if worse(o.Health, s.Health) < 0 {
+			s.Health = o.Health
+		}
+	}
+	if len(s.Errors) > 0 {
+		s.Sync = OutOfSync
+	}
+	for _, m := range s.Minions {
+		if m.Health != Healthy && worse(m.Health, s.Health) < 0 {
+			s.Health = m.Health
+		}
+	}
+	if p.State.Applied.Hash == "" && len(s.Errors) == 0 {
+		s.Errors = []string{"no revision was applied yet"}
+		s.Sync = OutOfSync
+	}
+	slices.SortStableFunc(s.Objects, func(a, b ObjectStatus) int { return cmp.Or(worse(a.Health, b.Health), a.Key.Compare(b.Key)) })
+	slices.SortStableFunc(s.Instances, func(a, b InstanceStatus) int {
+		return cmp.Or(worse(a.Health, b.Health), strings.Compare(a.Binding.ID, b.Binding.ID))
+	})
+	slices.SortStableFunc(s.Minions, func(a, b MinionStatus) int { return cmp.Or(worse(a.Health, b.Health), strings.Compare(a.Name, b.Name)) })
+	return s
+}
+
+// instanceStatus joins a binding with its report.
+func (c *step) instanceStatus(b Binding) InstanceStatus {
+	s := InstanceStatus{Binding: b, Minion: b.Minion, Observed: c.observed[b.ID], Ready: c.ready(&b), Health: Progressing}
+	m := c.in.Minions[b.Minion]
+	n := c.st.Minions[b.Minion]
+	if n.Address.IsValid() {
+		s.HostIP = n.Address.String()
+	}
+	problem := c.problem(b.ID)
+	o := s.Observed
+	switch {
+	case !n.Lost.IsZero():
+		s.Health, s.Reason = Unknown, fmt.Sprintf("minion %s is lost: silent since %s", b.Minion, m.LastSeen.UTC().Format("15:04:05"))
+	case m.Report == nil:
+		s.Health, s.Reason = Unknown, fmt.Sprintf("minion %s has not reported since the server started", b.Minion)
+	case problem != "":
+		s.Health, s.Reason = Degraded, problem
+	case b.Phase == assignment.Drain || b.Phase == assignment.Stop:
+		s.Reason = cmp.Or(b.Reason, "it is to end")
+	case s.Ready:
+		s.Health = Healthy
+		if !c.seen(m) {
+			s.Health, s.Reason = Unknown, "minion "+b.Minion+" is silent"
+		}
+	case o == nil:
+		s.Reason = "waiting for minion " + b.Minion + " to take it over"
+	case o.State == assignment.Ended && b.Spec.Restart() != schema.RestartAlways:
+		s.Health, s.Reason = Healthy, "ended"
+		for _, k := range o.Containers {
+			if k.ExitCode != 0 {
+				s.Health, s.Reason = Degraded, fmt.Sprintf("container %s ended with exit code %d", k.Name, k.ExitCode)
+			}
+		}
+	case o.Reason != "":
+		s.Reason = strings.TrimSuffix(o.Reason+": "+o.Message, ": ")
+	case o.State == assignment.Prepared:
+		s.Reason = "its image is there; it waits for the old instance to be gone"
+	case !o.Up.IsZero():
+		s.Reason = fmt.Sprintf("running; ready after %s", c.minReady(b.Annotations))
+	default:
+		s.Reason = "starting"
+	}
+	if c.set != nil {
+		has := map[string]bool{}
+		for _, e := range b.Env {
+			has[e.Name] = true
+		}
+		for _, svc := range c.set.Services {
+			r := c.st.Objects[svc.Key().String()]
+			vars := schema.ServiceVariables([]schema.ServiceAddress{{Name: svc.Name, Portal: r.Portal, Ports: svc.Spec.Ports}})
+			if svc.Namespace == b.Namespace && r.Portal.IsValid() && r.Created.After(b.Created) && len(vars) > 0 && !has[vars[0].Name] {
+				s.Late = append(s.Late, svc.Name)
+			}
+		}
+	}
+	return s
+}
+
+// objects are the declared ones, and those that left Git and are not gone yet.
+func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Change) []ObjectStatus {
+	byOwner := map[schema.Key][]InstanceStatus{}
+	for _, i := range instances {
+		k := owner(i.Binding.Namespace, i.Binding.Pod, i.Binding.Controller)
+		byOwner[k] = append(byOwner[k], i)
+	}
+	var out []ObjectStatus
+	declared := map[schema.Key]bool{}
+	workload := func(k schema.Key, desired int) {
+		declared[k] = true
+		out = append(out, c.workload(k, desired, byOwner[k], changes[k]))
+	}
+	if c.set != nil {
+		for _, p := range c.set.Pods {
+			workload(p.Key(), 1)
+		}
+		for _, r := range c.set.ReplicationControllers {
+			workload(r.Key(), r.Spec.Count())
+		}
+		for _, s := range c.set.Services {
+			declared[s.Key()] = true
+			out = append(out, c.service(s, instances))
+		}
+		for i := range out {
+			out[i].Position = c.set.Positions[out[i].Key.String()]
+		}
+	}
+	for k, is := range byOwner {
+		if !declared[k] {
+			out = append(out, ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("not in Git any more; %d instances are still there", len(is))})
+		}
+	}
+	return out
+}
+
+// workload is the status of a pod or a controller.
+func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, changes []Change) ObjectStatus {
+	o := ObjectStatus{Key: k, Sync: Synced, Health: Healthy, Desired: desired}
+	var reasons []string
+	say := func(h Health, reason string) {
+		if worse(h, o.Health) < 0 {
+			o.Health = h
+			reasons = slices.Insert(reasons, 0, reason)
+		} else if h != Healthy {
+			reasons = append(reasons, reason)
+		}
+	}
+	serving := 0
+	for _, i := range instances {
+		if i.Binding.Phase != assignment.Run && i.Binding.Phase != assignment.Prepare {
+			continue
+		}
+		if i.Binding.Phase == assignment.Run {
+			serving++
+		}
+		ended := i.Observed != nil && i.Observed.State == assignment.Ended && i.Health == Healthy
+		if i.Ready || ended {
+			o.Ready++
+		}
+		say(i.Health, cmp.Or(i.Reason, "not ready"))
+	}
+	o.Ready = min(o.Ready, desired)
+	for _, ch := range changes {
+		if ch.Verb == Route {
+			continue
+		}
+		o.Sync = OutOfSync
+		text := ch.Reason
+		if ch.Waiting != "" {
+			text += "; waits for " + ch.Waiting
+		}
+		if ch.Blocked {
+			text = ch.Waiting
+			say(Degraded, text)
+		} else {
+			say(Progressing, text)
+		}
+	}
+	if serving == 0 && desired > 0 && worse(Missing, o.Health) < 0 {
+		o.Health = Missing
+	}
+	slices.SortStableFunc(reasons, func(a, b string) int { return 0 })
+	o.Reason = strings.Join(slices.Compact(reasons), "; ")
+	return o
+}
+
+// service is the status of a service: healthy if it has an address and a ready pod.
+func (c *step) service(s *schema.Service, instances []InstanceStatus) ObjectStatus {
+	o := ObjectStatus{Key: s.Key(), Sync: Synced, Health: Healthy}
+	if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
+		o.Portal = p.String()
+	} else {
+		o.Sync, o.Health, o.Reason = OutOfSync, Degraded, "it has no portal IP; see the warnings"
+		return o
+	}
+	for _, i := range instances {
+		if i.Binding.Namespace != s.Namespace || i.Binding.Phase != assignment.Run || !schema.Selects(s.Spec.Selector, i.Binding.Labels) {
+			continue
+		}
+		o.Desired++
+		if i.Ready {
+			o.Ready++
+		}
+	}
+	switch {
+	case len(s.Spec.Selector) == 0:
+		o.Reason = "no selector: it has no endpoints"
+	case o.Desired == 0:
+		o.Reason = "no pod matches its selector: it refuses connections"
+	case o.Ready == 0:
+		o.Health, o.Reason = Progressing, "no pod is ready: it refuses connections"
+	}
+	return o
+}
+
+// minions are the minions with what is reserved on them.
+func (c *step) minions(instances []InstanceStatus) []MinionStatus {
+	var out []MinionStatus
+	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+		m := c.in.Minions[name]
+		n := c.st.Minions[name]
+		s := MinionStatus{Name: name, Health: Healthy, Connected: m.Connected, LastSeen: m.LastSeen, Node: n, Table: m.Table, Behind: m.Table.Compare(c.st.Table) < 0}
+		if r := m.Report; r != nil {
+			s.Labels, s.Capacity, s.Version, s.Runtime, s.Problems = r.Labels, r.Capacity, r.Version, r.Runtime, r.Problems
+		}
+		for _, i := range instances {
+			if i.Minion == name {
+				l := i.Binding.Spec.Limits()
+				s.Reserved.MilliCPU += l.MilliCPU
+				s.Reserved.Memory += l.Memory
+				s.Reserved.Pods++
+			}
+		}
+		switch {
+		case !n.Lost.IsZero():
+			s.Health, s.Reason = Unknown, fmt.Sprintf("lost: silent since %s", m.LastSeen.UTC().Format("15:04:05"))
+		case m.Report == nil:
+			s.Health, s.Reason = Unknown, "has not reported since the server started"
+		case m.Error != "":
+			s.Health, s.Reason = Degraded, m.Error
+		case len(s.Problems) > 0:
+			s.Health, s.Reason = Degraded, s.Problems[0]
+		case !m.Connected:
+			s.Health, s.Reason = Unknown, "not connected"
+		case s.Behind:
+			s.Health, s.Reason = Progressing, fmt.Sprintf("routes of generation %s, not yet %s", m.Table, c.st.Table)
+		}
+		out = append(out, s)
+	}
+	return out
+}
