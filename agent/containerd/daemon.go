@@ -44,14 +44,16 @@ import (
 // DaemonArg is the first argument of a process of our own program that is to call [Daemon] with the others.
 const DaemonArg = "containerd-daemon"
 
-// Daemon is the embedded containerd: it serves until SIGTERM or SIGINT. Its one flag is -dir, as in [Config].
+// Daemon is the embedded containerd: it serves until SIGTERM or SIGINT. Its flags are -dir and -sockets, as Dir and
+// SocketDir in [Config].
 func Daemon(args []string) error {
 	flags := flag.NewFlagSet(DaemonArg, flag.ContinueOnError)
 	dir := flags.String("dir", "", "state directory of the minion")
+	sockets := flags.String("sockets", "", "directory of the shims' sockets")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	c := Config{Dir: *dir}
+	c := Config{Dir: *dir, SocketDir: *sockets}
 	if err := c.complete(); err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func (c *Config) daemonConfig() *srvconfig.Config {
 		Plugins: map[string]any{
 			"io.containerd.server.v1.grpc":  map[string]any{"address": c.socket()},
 			"io.containerd.server.v1.ttrpc": map[string]any{"address": c.socket() + ".ttrpc"},
-			"io.containerd.shim.v1.manager": map[string]any{"socket_dir": c.socketDir()},
+			"io.containerd.shim.v1.manager": map[string]any{"socket_dir": c.SocketDir},
 		},
 	}
 }

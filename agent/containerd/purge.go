@@ -15,8 +15,8 @@ import (
 )
 
 // Purge removes everything of a minion: its containers' processes, daemon, shims, mounts, cgroups and Dir itself, with or
-// without a daemon and after any crash. It does nothing if nothing is there. No agent may run on Dir meanwhile. Only Dir and
-// CgroupParent of c are used.
+// without a daemon and after any crash. It does nothing if nothing is there. No agent may run on Dir meanwhile. Only Dir, SocketDir
+// and CgroupParent of c are used.
 func Purge(c Config) error {
 	if err := c.complete(); err != nil {
 		return err
@@ -34,8 +34,10 @@ func Purge(c Config) error {
 	if err := unmountBelow(c.Dir); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(c.Dir); err != nil {
-		return fmt.Errorf("remove state directory: %w", err)
+	for _, dir := range []string{c.SocketDir, c.Dir} {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove state directory: %w", err)
+		}
 	}
 	return nil
 }
@@ -61,7 +63,7 @@ func killOurs(dir string) error {
 
 func isDaemon(dir string) func([]string) bool {
 	return func(argv []string) bool {
-		return len(argv) == 4 && argv[1] == DaemonArg && argv[2] == "-dir" && argv[3] == dir
+		return len(argv) >= 4 && argv[1] == DaemonArg && argv[2] == "-dir" && argv[3] == dir
 	}
 }
 

@@ -19,8 +19,11 @@ var _ agent.Runtime = (*Runtime)(nil)
 
 // Config is where a minion's containers are kept and how they are run.
 type Config struct {
-	// Dir holds everything, see the package comment. Absolute, and short: a socket path ends at 107 bytes.
+	// Dir holds everything, see the package comment. Absolute.
 	Dir string
+	// SocketDir is where the shims' sockets are, which is all that may be outside of Dir. Absolute, this minion's alone, and
+	// at most 42 bytes, because a socket's path ends at 107 (unix(7)). Default "s" below Dir.
+	SocketDir string
 	// Socket is that of an existing containerd. Empty: the embedded one, which Run keeps alive.
 	Socket string
 	// OCIRuntime is runc or a program with its command line: a path, or a name that is looked up in PATH. Default runc.
@@ -110,8 +113,14 @@ func (c *Config) complete() error {
 	if c.PodsPerShim < 0 {
 		return fmt.Errorf("configure containerd: %d pods per shim", c.PodsPerShim)
 	}
-	if n := len(c.socketDir()) + 1 + 64; n > 107 {
-		return fmt.Errorf("configure containerd: state directory %q is %d bytes too long for the sockets in it", c.Dir, n-107)
+	if c.SocketDir == "" {
+		c.SocketDir = c.path("s")
+	}
+	if c.SocketDir = filepath.Clean(c.SocketDir); !filepath.IsAbs(c.SocketDir) || c.SocketDir == "/" {
+		return fmt.Errorf("configure containerd: socket directory %q is not an absolute path", c.SocketDir)
+	}
+	if n := len(c.SocketDir) + 1 + 64; n > 107 {
+		return fmt.Errorf("configure containerd: socket directory %q is %d bytes too long for the sockets in it", c.SocketDir, n-107)
 	}
 	return nil
 }
@@ -121,7 +130,6 @@ func (c *Config) path(elem ...string) string {
 }
 func (c *Config) root() string            { return c.path("root") }
 func (c *Config) state() string           { return c.path("state") }
-func (c *Config) socketDir() string       { return c.path("s") } // short: a shim's socket is 64 hex digits below it
 func (c *Config) runcRoot() string        { return c.path("runc") }
 func (c *Config) binDir() string          { return c.path("bin") }
 func (c *Config) lockFile() string        { return c.path("daemon.lock") }

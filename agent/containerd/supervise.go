@@ -85,7 +85,7 @@ func (r *Runtime) startDaemon() (*exec.Cmd, error) {
 		return nil, fmt.Errorf("open daemon log: %w", err)
 	}
 	defer out.Close()
-	cmd := exec.Command(self, DaemonArg, "-dir", r.cfg.Dir)
+	cmd := exec.Command(self, DaemonArg, "-dir", r.cfg.Dir, "-sockets", r.cfg.SocketDir)
 	cmd.Dir = r.cfg.Dir
 	cmd.Env = append(os.Environ(), "PATH="+r.cfg.binDir()+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = out, out

@@ -26,13 +26,13 @@ import (
 
 // agentOptions are the flags of agent.
 type agentOptions struct {
-	dir, name, address, server, token, tokenFile string
-	containerd, ociRuntime, cgroupParent         string
-	insecure                                     []string
-	labels                                       map[string]string
-	cpu, memory                                  int64
-	pods                                         int
-	verbose                                      bool
+	dir, name, address, server, token, tokenFile    string
+	containerd, socketDir, ociRuntime, cgroupParent string
+	insecure                                        []string
+	labels                                          map[string]string
+	cpu, memory                                     int64
+	pods                                            int
+	verbose                                         bool
 }
 
 func newAgent() *cobra.Command {
@@ -53,6 +53,7 @@ with or without its server.`,
 	f.StringVar(&o.token, "token", "", "join token; needed once")
 	f.StringVar(&o.tokenFile, "token-file", "", "file that holds the join token")
 	f.StringVar(&o.containerd, "containerd", "", "socket of an existing containerd (default: embedded)")
+	f.StringVar(&o.socketDir, "socket-dir", "", "short directory for the sockets of the embedded containerd's shims (default: below --dir)")
 	f.StringVar(&o.ociRuntime, "oci-runtime", "runc", "runc or crun, by name or path")
 	f.StringVar(&o.cgroupParent, "cgroup-parent", "/reconciler", "control group that all pods are below")
 	f.StringSliceVar(&o.insecure, "insecure-registry", nil, "registries (host:port) that are spoken to in plain HTTP")
@@ -107,7 +108,7 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 		return hinted{errors.New("the agent needs root: it runs containers and programs routes"), "run it with sudo"}
 	}
 	pods, err := containerd.New(containerd.Config{
-		Dir: filepath.Join(o.dir, "containerd"), Socket: o.containerd, OCIRuntime: o.ociRuntime, CgroupParent: o.cgroupParent,
+		Dir: filepath.Join(o.dir, "containerd"), Socket: o.containerd, SocketDir: o.socketDir, OCIRuntime: o.ociRuntime, CgroupParent: o.cgroupParent,
 		InsecureRegistries: o.insecure, Log: log,
 	})
 	if err != nil {

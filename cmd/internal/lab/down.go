@@ -189,6 +189,17 @@ func (l *Lab) removeFiles(ctx context.Context) error {
 			}
 		}
 	}
+	sockets, err := filepath.Glob("/run/" + l.prefix + "*")
+	if err != nil {
+		return fmt.Errorf("list socket directories: %w", err)
+	}
+	for _, path := range sockets {
+		if l.owns(filepath.Base(path)) {
+			if err := remove(path); err != nil {
+				return err
+			}
+		}
+	}
 	if err := remove(l.marker()); err != nil {
 		return err
 	}

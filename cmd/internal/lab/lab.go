@@ -102,6 +102,9 @@ func (l *Lab) NetNS(name string) string { return filepath.Join("/run/netns", l.p
 // CgroupParent is a minion's cgroup, below the root of every hierarchy.
 func (l *Lab) CgroupParent(minion string) string { return l.group + "/" + minion }
 
+// socketDir is short, which the lab's directory need not be: a unix socket's path ends at 107 bytes.
+func (l *Lab) socketDir(minion string) string { return "/run/" + l.prefix + minion }
+
 func (l *Lab) mountNS(minion string) string { return filepath.Join(l.pins(), minion) }
 func (l *Lab) pins() string                 { return filepath.Join(l.cfg.Dir, "ns") }
 func (l *Lab) marker() string               { return filepath.Join(l.cfg.Dir, "lab.json") }

@@ -202,7 +202,7 @@ func (l *Lab) agent(minion string, milli, memory int64) process {
 			l.cfg.Binary, "agent", "--dir", filepath.Join(l.MinionDir(minion), "agent"), "--name", minion, "--address", minion,
 			"--server", ServerAddress, "--token-file", l.tokenFile(minion), "--insecure-registry", RegistryAddress,
 			"--capacity-cpu", strconv.FormatInt(milli, 10), "--capacity-memory", strconv.FormatInt(memory, 10),
-			"--cgroup-parent", l.CgroupParent(minion),
+			"--cgroup-parent", l.CgroupParent(minion), "--socket-dir", l.socketDir(minion),
 		},
 	}
 }
