@@ -1,0 +1,378 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/print"
+	"reconciler/schema"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden outputs")
+
+// TestScenarios runs every script of testdata and compares what it prints. The words of a script:
+//
+//	minion NAME [cpu=2000 mem=1024 pods=100 label=k:v]   a minion joins and reports
+//	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
+//	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
+//	status | instances | routes | records | variables POD  print
+//	advance DURATION                                     time passes, without a step
+//	round                                                everything travels, agents act
+//	hold|free MINION tables|reports|work|all             from now on these do not travel
+//	cut|join MINION                                      its stream ends, comes back
+//	missing|found|crashing IMAGE                         of the registry, of the containers
+//	refused TEXT                                         the newest revision does not load
+//	restart [EPOCH]                                      of the server
+//	found-instance MINION POD ID ADDRESS                 an instance that nothing knows of
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) < 25 {
+		t.Fatalf("found %d scenarios: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			if err != nil || len(a.Files) == 0 || a.Files[0].Name != "script" {
+				t.Fatalf("read %s: %v", file, err)
+			}
+			s := &script{t: t, f: newFleet(), held: map[string]bool{}}
+			s.run(string(a.Files[0].Data))
+			if *update {
+				a.Files = append(a.Files[:1], txtar.File{Name: "output", Data: s.out.Bytes()})
+				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if len(a.Files) != 2 || !bytes.Equal(a.Files[1].Data, s.out.Bytes()) {
+				t.Errorf("the output differs; run with -update and review. Got:\n%s", s.out.String())
+			}
+		})
+	}
+}
+
+// script is one scenario under way.
+type script struct {
+	t    *testing.T
+	f    *fleet
+	out  bytes.Buffer
+	held map[string]bool // "MINION what"
+}
+
+func (s *script) run(text string) {
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		var body []string
+		for i+1 < len(lines) && strings.HasPrefix(lines[i+1], " ") {
+			i++
+			body = append(body, lines[i])
+		}
+		s.do(line, words, body)
+	}
+}
+
+func (s *script) do(line string, words, body []string) {
+	f := s.f
+	named := func() *agent {
+		a := f.agents[words[1]]
+		if a == nil {
+			s.t.Fatalf("%q: no such minion", line)
+		}
+		return a
+	}
+	switch words[0] {
+	case "minion":
+		o := options(words[2:])
+		f.join(words[1], assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100))}, o.labels("label"))
+		s.round()
+	case "commit":
+		set, err := declare(body)
+		if err != nil {
+			s.t.Fatalf("%q: %v", line, err)
+		}
+		f.set, f.attempt = set, reconcile.Attempt{}
+		f.revision = reconcile.Revision{Hash: words[1], Ref: "main", Author: "Ada"}
+		if k, v, ok := strings.Cut(strings.Join(words[2:], " "), ": "); ok {
+			f.revision.Trailers = []reconcile.Trailer{{Key: k, Value: v}}
+		}
+	case "plan":
+		s.say(line)
+		in := f.input()
+		if err := print.Plan(&s.out, in, reconcile.Compute(in), false); err != nil {
+			s.t.Fatal(err)
+		}
+	case "step":
+		f.step()
+	case "round":
+		s.round()
+	case "settle":
+		s.settle()
+	case "advance":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		f.now = f.now.Add(d)
+	case "status":
+		s.say(line)
+		in := f.input()
+		if err := print.Status(&s.out, reconcile.Summarize(in, reconcile.Compute(in)), false); err != nil {
+			s.t.Fatal(err)
+		}
+	case "instances":
+		s.say(line)
+		for _, id := range slices.Sorted(maps.Keys(f.state.Bindings)) {
+			b := f.state.Bindings[id]
+			fmt.Fprintf(&s.out, "%s %s %s %s\n", id, b.Minion, b.Address, b.Phase)
+		}
+	case "routes":
+		s.say(line)
+		for _, r := range f.state.Routes {
+			fmt.Fprintf(&s.out, "%s:%d %v -> %v\n", r.Name, r.Port, r.Addresses, r.Endpoints)
+		}
+		fmt.Fprintf(&s.out, "table published: %t\n", f.table.Fleet != "")
+	case "records":
+		s.say(line)
+		for _, k := range slices.Sorted(maps.Keys(f.state.Objects)) {
+			r := f.state.Objects[k]
+			fmt.Fprintf(&s.out, "%s uid %.8s created %s version %d", k, r.UID, r.Created.Format(time.TimeOnly), r.Version)
+			if r.Portal.IsValid() {
+				fmt.Fprintf(&s.out, " portal %s", r.Portal)
+			}
+			fmt.Fprintln(&s.out)
+		}
+	case "variables":
+		s.say(line)
+		in := f.input()
+		for _, i := range reconcile.Summarize(in, reconcile.Compute(in)).Instances {
+			if i.Binding.Pod == words[1] {
+				for _, e := range i.Binding.Env {
+					if strings.HasSuffix(e.Name, "_HOST") {
+						fmt.Fprintf(&s.out, "%s %s=%s\n", i.Binding.ID, e.Name, e.Value)
+					}
+				}
+				fmt.Fprintf(&s.out, "%s late: %v\n", i.Binding.ID, i.Late)
+			}
+		}
+	case "hold", "free":
+		named()
+		s.held[words[1]+" "+words[2]] = words[0] == "hold"
+	case "cut":
+		f.cutOff(named())
+	case "join":
+		named().cut = false
+		s.round()
+	case "missing", "found":
+		f.missing[words[1]] = words[0] == "missing"
+	case "crashing":
+		f.crashing[words[1]] = true
+	case "refused":
+		f.attempt = reconcile.Attempt{Revision: reconcile.Revision{Hash: "bad", Ref: "main"}, Errors: []string{strings.Join(words[1:], " ")}, Since: f.now}
+		f.revision, f.set = f.state.Applied, f.state.Accepted
+	case "restart":
+		f.restart()
+		if len(words) > 1 {
+			n, err := strconv.ParseUint(words[1], 10, 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			f.state.Epoch = n
+		}
+	case "found-instance":
+		a := named()
+		i := assignment.Instance{ID: words[3], UID: words[3], Namespace: "default", Pod: words[2], Address: netip.MustParseAddr(words[4])}
+		for _, p := range f.set.Pods {
+			if p.Name == words[2] {
+				i.Hash, i.Spec = p.Spec.Hash(), p.Spec.CanonicalJSON()
+			}
+		}
+		a.has[i.ID] = &running{Instance: i, up: f.now}
+		s.round()
+	default:
+		s.t.Fatalf("unknown word %q", words[0])
+	}
+}
+
+func (s *script) say(line string) {
+	if s.out.Len() > 0 {
+		fmt.Fprintln(&s.out)
+	}
+	fmt.Fprintf(&s.out, "> %s\n", line)
+}
+
+// round is as that of the fleet, but for what is held.
+func (s *script) round() {
+	for _, name := range s.f.names() {
+		a := s.f.agents[name]
+		holds := func(what string) bool { return s.held[name+" "+what] || s.held[name+" all"] }
+		if !holds("tables") {
+			s.f.takeTable(a)
+		}
+		if !holds("work") {
+			s.f.takeWork(a)
+		}
+		s.f.act(a)
+		if !holds("reports") {
+			s.f.deliver(a)
+		}
+	}
+}
+
+// settle makes steps, one a second, until nothing is to be done or nothing happens for long, and says what each did.
+func (s *script) settle() {
+	s.say("settle")
+	still, before := 0, ""
+	for range 200 {
+		p := s.f.step()
+		text := s.brief()
+		if text != before {
+			fmt.Fprintf(&s.out, "%s %s\n", s.f.now.Format("04:05"), text)
+			still = 0
+		}
+		before = text
+		// What waits for time alone has been given 10 s when nothing is left, else longer than a drain.
+		if still++; still > 5 && len(p.Changes) == 0 && len(s.leaving()) == 0 || still > 40 {
+			return
+		}
+		s.round()
+		s.f.now = s.f.now.Add(time.Second)
+	}
+	s.t.Error("the fleet does not settle")
+}
+
+func (s *script) leaving() []string {
+	var out []string
+	for id, b := range s.f.state.Bindings {
+		if b.Phase == assignment.Drain || b.Phase == assignment.Stop {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// brief is every instance with its phase, and a star if it gets traffic.
+func (s *script) brief() string {
+	ready := map[netip.Addr]bool{}
+	for _, r := range s.f.state.Routes {
+		for _, e := range r.Endpoints {
+			ready[e.Addr()] = true
+		}
+	}
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(s.f.state.Bindings)) {
+		b := s.f.state.Bindings[id]
+		star := ""
+		if ready[b.Address] {
+			star = "*"
+		}
+		out = append(out, fmt.Sprintf("%s@%s:%s%s", id, b.Minion, b.Phase, star))
+	}
+	if len(out) == 0 {
+		return "no instances"
+	}
+	return strings.Join(out, " ")
+}
+
+// opts are the key=value words of a line.
+type opts map[string][]string
+
+func options(words []string) opts {
+	o := opts{}
+	for _, w := range words {
+		k, v, _ := strings.Cut(w, "=")
+		o[k] = append(o[k], v)
+	}
+	return o
+}
+
+func (o opts) text(key, without string) string {
+	if v := o[key]; len(v) > 0 {
+		return v[0]
+	}
+	return without
+}
+
+func (o opts) number(key string, without int64) int64 {
+	n, err := strconv.ParseInt(o.text(key, fmt.Sprint(without)), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func (o opts) labels(key string) map[string]string {
+	if len(o[key]) == 0 {
+		return nil
+	}
+	m := map[string]string{}
+	for _, kv := range o[key] {
+		k, v, _ := strings.Cut(kv, ":")
+		m[k] = v
+	}
+	return m
+}
+
+// declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, port, hostport,
+// node, select, label, minready, restart, ns and replicas; services port, select, portal, public, ns.
+func declare(lines []string) (*schema.Set, error) {
+	set := &schema.Set{}
+	for _, line := range lines {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		o := options(words[2:])
+		meta := schema.Meta{Name: words[1], Namespace: o.text("ns", "default"), Labels: o.labels("label")}
+		spec := schema.PodSpec{NodeName: o.text("node", ""), NodeSelector: o.labels("select"), RestartPolicy: schema.RestartPolicy(o.text("restart", "")),
+			Containers: []schema.Container{{Name: "c", Image: o.text("image", "web:1"), Resources: schema.Resources{MilliCPU: o.number("cpu", 0), Memory: o.number("mem", 0) << 20}}}}
+		if p, h := o.number("port", 0), o.number("hostport", 0); p+h > 0 {
+			spec.Containers[0].Ports = []schema.Port{{ContainerPort: uint16(max(p, 80)), HostPort: uint16(h)}}
+		}
+		var annotations map[string]string
+		if v := o.text("minready", ""); v != "" {
+			annotations = map[string]string{reconcile.AnnotationMinReady: v}
+		}
+		switch words[0] {
+		case "pod":
+			meta.Annotations = annotations
+			set.Pods = append(set.Pods, (&schema.Pod{Meta: meta, Spec: spec}).Canonical())
+		case "rc":
+			n := int(o.number("replicas", 1))
+			labels := meta.Labels
+			if labels == nil {
+				labels = map[string]string{"name": meta.Name}
+			}
+			meta.Labels = nil
+			set.ReplicationControllers = append(set.ReplicationControllers, (&schema.ReplicationController{Meta: meta, Spec: schema.ControllerSpec{
+				Replicas: &n, Template: schema.Template{Labels: labels, Annotations: annotations, Spec: spec}}}).Canonical())
+		case "svc":
+			set.Services = append(set.Services, (&schema.Service{Meta: meta, Spec: schema.ServiceSpec{
+				Ports: []schema.ServicePort{{Port: uint16(o.number("port", 80))}}, Selector: o.labels("select"), ClusterIP: o.text("portal", ""), ExternalIPs: o["public"]}}).Canonical())
+		default:
+			return nil, fmt.Errorf("unknown kind %q", words[0])
+		}
+	}
+	slices.SortFunc(set.Pods, func(a, b *schema.Pod) int { return a.Key().Compare(b.Key()) })
+	slices.SortFunc(set.Services, func(a, b *schema.Service) int { return a.Key().Compare(b.Key()) })
+	slices.SortFunc(set.ReplicationControllers, func(a, b *schema.ReplicationController) int { return a.Key().Compare(b.Key()) })
+	return set, nil
+}
