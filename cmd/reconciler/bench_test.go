@@ -33,7 +33,7 @@ func BenchmarkPushToRouted(b *testing.B) {
 		}
 	}
 	peer := newPeer(b, c)
-	for b.Loop() {
+	for range b.N {
 		c.apply(b, tree(0))
 		var ours, theirs, ratios, pushes, runs []float64
 		for n := 1; n <= rounds; n++ {
@@ -69,7 +69,7 @@ func BenchmarkPushToRouted(b *testing.B) {
 // 200 ms.
 func BenchmarkPushNoticed(b *testing.B) {
 	c := theLab(b)
-	for b.Loop() {
+	for range b.N {
 		var late []float64
 		for n := range 40 {
 			h := c.commit(b, fmt.Sprint("Nothing ", n), files{"svc.yaml": service("none", "app: none")})
@@ -96,7 +96,7 @@ func BenchmarkPushNoticed(b *testing.B) {
 // BenchmarkMemoryAtRest measures the proportional set size of each kind of process of a cluster with a handful of pods.
 func BenchmarkMemoryAtRest(b *testing.B) {
 	c := theLab(b)
-	for b.Loop() {
+	for range b.N {
 		c.apply(b, web(image))
 		time.Sleep(2 * time.Second)
 		sum, count := map[string]float64{}, map[string]float64{}

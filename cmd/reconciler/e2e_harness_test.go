@@ -98,6 +98,10 @@ func bringUp() (c *cluster, err error) {
 		}
 	}
 	c.client = client.New(c.lab.Socket())
+	// A test deletes the branch.
+	if _, err := command(ctx, c.lab.Repository(), "git", "config", "receive.denyDeleteCurrent", "ignore"); err != nil {
+		return nil, err
+	}
 	_, err = command(ctx, tmp, "git", "clone", "--quiet", c.lab.Repository(), c.work)
 	return c, err
 }

@@ -67,7 +67,7 @@ func TestPushRunsAndRoutes(t *testing.T) {
 	// From a pod, by the service's variables alone.
 	c.until(t, "the pod reaches the service by its variables", func() bool {
 		out, _, _ := c.cli(t, "logs", "--tail", "3", "client")
-		return strings.Contains(out, "web-")
+		return strings.Contains(out, "HTTP/1.1 400") // it speaks, if not the same language
 	})
 	env, err := c.get(t, c.instance(t, "client").Minion, "http://"+c.instance(t, "client").Binding.Address.String()+":8080/env")
 	if err != nil || !strings.Contains(env, "WEB_PORT_80_TCP_ADDR="+portal) {
@@ -423,6 +423,21 @@ func TestMinionWhoseLinkIsCutGoesOn(t *testing.T) {
 	tree := web(image)
 	tree["late.yaml"] = service("late", "app: web")
 	c.push(t, tree)
+	c.until(t, "the others have the route and the cut one is behind", func() bool {
+		behind := 0
+		for _, m := range c.fresh(t).Minions {
+			if m.Behind {
+				behind++
+			}
+			if m.Behind != (m.Name == i.Minion) {
+				return false
+			}
+		}
+		return behind == 1
+	})
+	if host, err := c.get(t, i.Minion, local); err != nil || host != "web-0" {
+		t.Errorf("on the cut minion the pod answers %q, %v", host, err)
+	}
 	if err := c.lab.SetLink(i.Minion, true); err != nil {
 		t.Fatal(err)
 	}
