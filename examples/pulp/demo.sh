@@ -41,12 +41,14 @@ fi
 step "the cluster converges"
 "$reconciler" status --wait
 
-step "proof: a MongoDB client on the desktop asks the first minion, wherever the pod runs"
-printf '\n$ echo "show dbs" | mongo 10.245.2.2\n'
-echo 'show dbs' | mongo
-
 step "proof: tasks went from beat over the broker to both workers and into the database, all through portal addresses"
 echo 'tasks 10 2' | mongo
+
+step "proof: a MongoDB client on the desktop asks the first minion, wherever the pod runs"
+printf '\n$ echo "show dbs" | mongo 10.245.2.2\n'
+dbs=$(echo 'show dbs' | mongo)
+echo "$dbs"
+grep -q '^celery' <<<"$dbs" || { echo "the database celery is not listed" >&2; exit 1; }
 
 step "what is there"
 show "$reconciler" status
