@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,9 +59,9 @@ func (c *step) fuse(next *schema.Set) string {
 	case len(gone) == 0 && (next.Len() > 0 || c.st.Accepted.Len() == 0):
 		return ""
 	case next.Len() == 0 && c.st.Accepted.Len() > 0:
-		why = "it declares nothing, where the revision in force declares something"
+		why = "it declares nothing at all"
 	case len(whole) > 0:
-		why = "it deletes the whole of a namespace"
+		why = fmt.Sprintf("with them the whole of namespace %q", slices.Sorted(maps.Keys(whole))[0])
 	case len(gone) > c.in.Settings.FuseCount && float64(len(gone)) > c.in.Settings.FuseShare*float64(len(all)):
 		why = fmt.Sprintf("that is more than %d and more than %.0f %%", c.in.Settings.FuseCount, c.in.Settings.FuseShare*100)
 	default:
@@ -70,7 +72,7 @@ func (c *step) fuse(next *schema.Set) string {
 			continue
 		}
 		n, err := strconv.Atoi(strings.TrimSpace(t.Value))
-		if strings.EqualFold(strings.TrimSpace(t.Value), "all") || err == nil && n >= len(gone) {
+		if strings.EqualFold(strings.TrimSpace(t.Value), "all") || err == nil && n > 0 && n >= len(gone) {
 			return ""
 		}
 	}

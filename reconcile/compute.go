@@ -26,7 +26,9 @@ func Compute(in Input) Plan {
 	if why := c.behind(); why != "" {
 		return Plan{State: in.State, Stalled: why}
 	}
+	c.had = replicas(in.State.Accepted)
 	c.accept()
+	c.count = replicas(c.set)
 	c.noteMinions()
 	c.observe()
 	if c.set != nil {
@@ -52,7 +54,14 @@ type step struct {
 	fleet    *place.Fleet
 	observed map[string]*assignment.InstanceStatus // by instance, as its own minion reports it
 	strays   []stray
-	failures map[string]bool // problems of placement that were said once
+	had      map[string]int               // replicas by controller, before this step
+	count    map[string]int               // and as declared now
+	missing  map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
+	taken    map[netip.Addr]bool          // pod addresses of bindings
+	portals  map[netip.Addr]bool          // of records
+	networks map[netip.Addr]bool          // pod networks of minions
+	services map[string][]*schema.Service // by namespace
+	env      map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
@@ -62,7 +71,7 @@ type stray struct {
 }
 
 func newStep(in Input) *step {
-	c := &step{in: in, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}}
+	c := &step{in: in, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
 	clone := func(m map[string]Binding) map[string]Binding {
 		if m == nil {
 			return map[string]Binding{}
@@ -112,10 +121,10 @@ func (c *step) noteMinions() {
 		m := c.in.Minions[name]
 		n, known := c.st.Minions[name]
 		if !known {
-			network, ok := c.freeNetwork()
 			if m.Report == nil {
 				continue
 			}
+			network, ok := c.freeNetwork()
 			if !ok {
 				c.warn("minion %s gets no pod network: %s is used up", name, c.in.Settings.PodNet)
 				continue
@@ -146,23 +155,27 @@ func (c *step) noteMinions() {
 		})
 	}
 	c.fleet = place.New(free)
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		b := c.st.Bindings[id]
+	c.taken = make(map[netip.Addr]bool, len(c.st.Bindings))
+	for _, b := range c.st.Bindings {
+		c.taken[b.Address] = true
 		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
 	}
 }
 
 // freeNetwork is the first /24 of the pod network that no minion has.
 func (c *step) freeNetwork() (netip.Prefix, bool) {
-	taken := map[netip.Addr]bool{}
-	for _, n := range c.st.Minions {
-		taken[n.Network.Addr()] = true
+	if c.networks == nil {
+		c.networks = map[netip.Addr]bool{}
+		for _, n := range c.st.Minions {
+			c.networks[n.Network.Addr()] = true
+		}
 	}
 	net := c.in.Settings.PodNet
 	for a := net.Masked().Addr(); net.Contains(a); {
 		four := a.As4()
 		// The first /24 is left out, so that minion n has network n as in 2014.
-		if a != net.Masked().Addr() && !taken[a] {
+		if a != net.Masked().Addr() && !c.networks[a] {
+			c.networks[a] = true
 			return netip.PrefixFrom(a, 24), true
 		}
 		if four[2]++; four[2] == 0 {
@@ -200,15 +213,15 @@ func (c *step) minReady(annotations map[string]string) time.Duration {
 	return MinReady(annotations, c.in.Settings)
 }
 
-// ready tells whether an instance may get traffic. One on a minion that has not reported since the server started keeps what
-// was decided: it stays an endpoint unless it drains.
+// ready tells whether an instance may get traffic. One on a minion that has not reported since the server started is what it
+// was: an endpoint stays one unless it drains, and what was not ready does not become so unseen.
 func (c *step) ready(b *Binding) bool {
 	m, ok := c.in.Minions[b.Minion]
 	switch {
 	case b.Phase != assignment.Run || !c.st.Minions[b.Minion].Lost.IsZero():
 		return false
 	case !ok || m.Report == nil:
-		return true
+		return b.Serving
 	}
 	o := c.observed[b.ID]
 	if o == nil || o.State != assignment.Running || o.Up.IsZero() {
@@ -254,7 +267,8 @@ func (c *step) decideRecords() {
 			r.Portal = c.choosePortal(s)
 			c.st.Objects[s.Key().String()] = r
 		} else if want, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && want != r.Portal {
-			c.warn("%s keeps portal IP %s: it cannot change to %s while the service exists", s.Key(), r.Portal, want)
+			c.change(Change{Verb: Update, Object: s.Key(), Reason: fmt.Sprintf("portal IP: %s -> %s", r.Portal, want), Blocked: true,
+				Waiting: "the portal IP cannot change while the service exists; delete it, then declare it anew"})
 		}
 	}
 	for k, r := range c.st.Objects {
@@ -271,24 +285,29 @@ func (c *step) decideRecords() {
 // it cannot have one, which is warned of.
 func (c *step) choosePortal(s *schema.Service) netip.Addr {
 	net := c.in.Settings.PortalNet.Masked()
-	taken := map[netip.Addr]bool{}
-	for _, r := range c.st.Objects {
-		taken[r.Portal] = true
+	if c.portals == nil {
+		c.portals = map[netip.Addr]bool{}
+		for _, r := range c.st.Objects {
+			c.portals[r.Portal] = true
+		}
 	}
 	usable := func(a netip.Addr) bool {
-		return net.Contains(a) && a != net.Addr() && net.Contains(a.Next()) && !taken[a]
+		return net.Contains(a) && a != net.Addr() && net.Contains(a.Next()) && !c.portals[a]
+	}
+	refuse := func(format string, args ...any) netip.Addr {
+		c.change(Change{Verb: Create, Object: s.Key(), Reason: "it has no portal IP", Waiting: fmt.Sprintf(format, args...), Blocked: true})
+		return netip.Addr{}
 	}
 	if s.Spec.ClusterIP != "" {
 		a, err := netip.ParseAddr(s.Spec.ClusterIP)
 		switch {
 		case err != nil || !net.Contains(a):
-			c.warn("%s has no portal IP: %q is not in %s", s.Key(), s.Spec.ClusterIP, net)
+			return refuse("portal IP %q is not in %s", s.Spec.ClusterIP, net)
 		case !usable(a):
-			c.warn("%s has no portal IP: %s is taken", s.Key(), a)
-		default:
-			return a
+			return refuse("portal IP %s is taken", a)
 		}
-		return netip.Addr{}
+		c.portals[a] = true
+		return a
 	}
 	h := sha256.Sum256([]byte(s.Namespace + "/" + s.Name))
 	size := uint64(1) << (32 - net.Bits())
@@ -298,12 +317,12 @@ func (c *step) choosePortal(s *schema.Service) netip.Addr {
 		for i := range size {
 			a := fromUint32(uint32(base + (start+i)%size))
 			if _, rests := c.st.Resting[a]; usable(a) && (resting || !rests) {
+				c.portals[a] = true
 				return a
 			}
 		}
 	}
-	c.warn("%s has no portal IP: %s is used up", s.Key(), net)
-	return netip.Addr{}
+	return refuse("%s is used up", net)
 }
 
 func beUint32(a netip.Addr) uint32 {
@@ -318,12 +337,9 @@ func fromUint32(v uint32) netip.Addr {
 // podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
 func (c *step) podAddress(minion string) (netip.Addr, bool) {
 	net := c.st.Minions[minion].Network
-	taken := map[netip.Addr]bool{}
-	for _, b := range c.st.Bindings {
-		taken[b.Address] = true
-	}
 	for a := net.Addr().Next().Next(); net.Contains(a.Next()); a = a.Next() {
-		if _, rests := c.st.Resting[a]; !taken[a] && !rests {
+		if _, rests := c.st.Resting[a]; !c.taken[a] && !rests {
+			c.taken[a] = true
 			return a, true
 		}
 	}
@@ -361,12 +377,48 @@ func (c *step) wakeAt(t time.Time) {
 // change adds what is still to be done.
 func (c *step) change(ch Change) { c.plan.Changes = append(c.plan.Changes, ch) }
 
+// nameWaits says of each change what the instance that goes away waits for, if that began in an earlier step.
+func (c *step) nameWaits() {
+	for i := range c.plan.Changes {
+		ch := &c.plan.Changes[i]
+		id := ch.Old
+		if ch.Verb == Delete {
+			id = ch.Instance
+		}
+		b, ok := c.st.Bindings[id]
+		before := c.in.State.Bindings[id].Phase
+		switch {
+		case !ok || before != assignment.Drain && before != assignment.Stop:
+		case b.Phase == assignment.Stop:
+			ch.Waiting = fmt.Sprintf("%s to stop %s", b.Minion, id)
+		case len(c.missing[id]) > 0:
+			ch.Waiting = fmt.Sprintf("%s to take %s out of the routes, until %s at the latest", strings.Join(c.missing[id], ", "), id,
+				b.Since.Add(c.in.Settings.DrainTimeout).UTC().Format(time.TimeOnly))
+		case b.Phase == assignment.Drain:
+			ch.Waiting = fmt.Sprintf("%s to report %s", b.Minion, id)
+		}
+	}
+}
+
+// replicas are the declared numbers of pods by controller.
+func replicas(s *schema.Set) map[string]int {
+	out := map[string]int{}
+	if s != nil {
+		for _, r := range s.ReplicationControllers {
+			out[r.Key().String()] = r.Spec.Count()
+		}
+	}
+	return out
+}
+
 // finish sorts what was said and returns the plan.
 func (c *step) finish() Plan {
+	c.nameWaits()
 	slices.Sort(c.plan.Warnings)
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {
-		return cmp.Or(a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)), strings.Compare(a.Instance, b.Instance))
+		return cmp.Or(a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)),
+			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)))
 	})
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil

@@ -110,28 +110,24 @@ func (f *fleet) restart() {
 
 // takeTable delivers the newest table to an agent, which routes it and acknowledges.
 func (f *fleet) takeTable(a *agent) {
-	if a.cut || f.table.Fleet == "" {
+	if a.cut || f.table.Fleet == "" || f.table.Generation.Compare(a.table) < 0 {
 		return
 	}
 	a.table = f.table.Generation
-	m := f.heard(a)
-	m.Table = a.table
-	f.minions[a.name] = m
+	f.minions[a.name] = f.heard(a)
 }
 
 // takeWork delivers the newest assignment to an agent.
 func (f *fleet) takeWork(a *agent) {
-	if w, ok := f.work[a.name]; ok && !a.cut {
+	if w, ok := f.work[a.name]; ok && !a.cut && w.Generation.Compare(a.work.Generation) >= 0 {
 		a.work = w
-		m := f.heard(a)
-		m.Work = w.Generation
-		f.minions[a.name] = m
+		f.minions[a.name] = f.heard(a)
 	}
 }
 
 func (f *fleet) heard(a *agent) reconcile.Minion {
 	m := f.minions[a.name]
-	m.Connected, m.LastSeen = true, f.now
+	m.Connected, m.LastSeen, m.Table, m.Work = true, f.now, a.table, a.work.Generation
 	return m
 }
 

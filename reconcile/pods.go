@@ -34,12 +34,20 @@ const (
 // MinReady is how long an instance with these annotations must run to be ready.
 func MinReady(annotations map[string]string, s Settings) time.Duration {
 	if v, ok := annotations[AnnotationMinReady]; ok {
-		if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 && n < 1e6 {
+		if n, err := strconv.ParseFloat(v, 64); err == nil && validMinReady(v) {
 			return time.Duration(n * float64(time.Second))
 		}
 	}
 	return s.MinReady
 }
+
+func validMinReady(v string) bool {
+	n, err := strconv.ParseFloat(v, 64)
+	return err == nil && n >= 0 && n < 1e6
+}
+
+// oneAtATime is what the further replicas of a rollout wait for.
+const oneAtATime = "another replica to be replaced: one at a time"
 
 // wants lists every declared pod in a fixed order; the replicas of a controller are numbered from 0.
 func (c *step) wants() []want {
@@ -94,7 +102,7 @@ func (c *step) adopt() {
 			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now}
 		at := slot(i.Namespace, i.Pod, i.Controller)
 		w, ok := wanted[at]
-		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) {
+		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.taken[i.Address] {
 			b.Spec, b.Labels, b.Annotations = *w.spec, w.labels, w.annotations
 			b.Env = c.variables(i.Namespace)
 			slots[at] = append(slots[at], b.ID)
@@ -102,6 +110,8 @@ func (c *step) adopt() {
 			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
 		}
 		c.st.Bindings[b.ID] = b
+		c.taken[b.Address] = true
+		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
 		if m := c.in.Minions[s.minion]; m.Report != nil {
 			c.observed[b.ID] = &s.status
 		}
@@ -111,11 +121,14 @@ func (c *step) adopt() {
 // decidePods goes through every declared pod and does what may be done for it now.
 func (c *step) decidePods() {
 	slots := c.slots()
-	busy := map[string]bool{} // controllers of which one replica is being replaced
+	busy := map[string]string{} // by controller, the replica that is being replaced
 	wants := c.wants()
 	for _, w := range wants {
-		if w.controller != "" && c.replacing(w, slots[slot(w.key.Namespace, w.pod, w.controller)]) {
-			busy[w.key.String()] = true
+		if w.controller != "" && busy[w.key.String()] == "" && c.replacing(w, slots[slot(w.key.Namespace, w.pod, w.controller)]) {
+			busy[w.key.String()] = w.pod
+		}
+		if v, ok := w.annotations[AnnotationMinReady]; ok && !validMinReady(v) {
+			c.warn("%s: annotation %s is %q, which is no number of seconds: %s is used", w.key, AnnotationMinReady, v, c.in.Settings.MinReady)
 		}
 	}
 	// Replicas that are not ready are replaced before those that are.
@@ -154,19 +167,22 @@ func (c *step) replacing(w want, ids []string) bool {
 		return true
 	}
 	b := c.st.Bindings[ids[0]]
-	return b.Hash == w.hash && !c.ready(&b) && b.Revision == c.st.Applied.Hash && c.st.Minions[b.Minion].Lost.IsZero()
+	return b.Hash == w.hash && !c.ready(&b) && c.st.Minions[b.Minion].Lost.IsZero()
 }
 
 // decidePod does what may be done now for one declared pod whose bindings are ids, from old to new.
-func (c *step) decidePod(w want, ids []string, busy map[string]bool) {
+func (c *step) decidePod(w want, ids []string, busy map[string]string) {
 	var match, old []string // in Run or Prepare
 	leaving := false
 	for _, id := range ids {
 		b := c.st.Bindings[id]
-		lost := w.controller != "" && !c.st.Minions[b.Minion].Lost.IsZero()
+		gone := !c.st.Minions[b.Minion].Lost.IsZero()
+		lost := gone && (w.controller != "" || b.Phase == assignment.Prepare)
 		switch {
 		case b.Phase == assignment.Drain || b.Phase == assignment.Stop:
-			leaving = leaving || c.st.Minions[b.Minion].Lost.IsZero()
+			// A bare pod never runs twice: what ran on a lost minion may run there still. What only waited in Prepare has no
+			// Withdrawn, and never ran.
+			leaving = leaving || !gone || w.controller == "" && !b.Withdrawn.IsZero()
 		case b.Hash == w.hash && !lost:
 			match = append(match, id)
 		default:
@@ -197,7 +213,7 @@ func (c *step) decidePod(w want, ids []string, busy map[string]bool) {
 	case leaving && w.controller == "":
 		c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: "the instance before it to be gone"})
 	default:
-		c.create(w)
+		c.create(w, len(ids) > 0)
 	}
 }
 
@@ -241,6 +257,8 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 			ch.Reason = "the spec changed"
 		}
 		switch {
+		case len(old) > 0 && c.lost(old[0]):
+			ch.Waiting, ch.Blocked = c.waitForLost(old[0]), true
 		case len(old) > 0 && (prepared || c.rank(old[0]) < 2 && c.reported(old[0])):
 			c.goAway(old[0], "replaced by "+id)
 			ch.Waiting = "the old instance to be drained and stopped"
@@ -259,6 +277,10 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 		return
 	}
 	ready := c.ready(&b)
+	if len(old) > 0 && (c.rank(old[0]) == 0 || ready && b.Created.Before(c.st.Bindings[old[0]].Created)) { // what was to replace it is not wanted any more
+		c.goAway(old[0], "not wanted any more, "+id+" stays")
+		old = nil
+	}
 	if len(old) > 0 {
 		ch := Change{Verb: Replace, Object: w.key, Instance: id, Minion: b.Minion, How: startFirst}
 		if b.Minion != c.st.Bindings[old[0]].Minion && c.st.Bindings[old[0]].Hash == w.hash {
@@ -276,6 +298,8 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 	}
 	o := c.observed[id]
 	switch {
+	case c.lost(id):
+		c.warn("%s stays on minion %s, which is lost: a bare pod is not moved, so that it never runs twice", w.key, b.Minion)
 	case ready || o != nil && o.State == assignment.Ended && w.spec.Restart() != schema.RestartAlways:
 	case !c.reported(id):
 		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "not reported by its minion yet", Waiting: "a report of " + b.Minion})
@@ -290,7 +314,14 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 	}
 }
 
-// reported tells whether the minion of an instance has reported since it was bound.
+// lost tells whether the minion of an instance is lost.
+func (c *step) lost(id string) bool { return !c.st.Minions[c.st.Bindings[id].Minion].Lost.IsZero() }
+
+func (c *step) waitForLost(id string) string {
+	return fmt.Sprintf("minion %s, which is lost: a bare pod is not moved, so that it never runs twice", c.st.Bindings[id].Minion)
+}
+
+// reported tells whether the minion of an instance has reported since the server started.
 func (c *step) reported(id string) bool {
 	b := c.st.Bindings[id]
 	m := c.in.Minions[b.Minion]
@@ -315,7 +346,7 @@ func (c *step) problem(id string) string {
 }
 
 // replace begins to replace an instance whose spec changed, or whose minion is lost.
-func (c *step) replace(w want, old string, leaving bool, busy map[string]bool) {
+func (c *step) replace(w want, old string, leaving bool, busy map[string]string) {
 	b := c.st.Bindings[old]
 	ch := Change{Verb: Replace, Object: w.key, Old: old, How: startFirst}
 	if w.controller == "" {
@@ -327,33 +358,37 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]bool) {
 		leaving = true
 	}
 	lost := !c.st.Minions[b.Minion].Lost.IsZero()
-	if lost {
+	if lost && w.controller != "" {
 		ch.Verb, ch.Reason = Move, fmt.Sprintf("minion %s is lost since %s", b.Minion, c.st.Minions[b.Minion].Lost.UTC().Format(time.RFC3339))
 	}
-	if leaving && (w.controller == "" || !lost) {
+	switch other := busy[w.key.String()]; {
+	case lost && w.controller == "":
+		ch.Waiting, ch.Blocked = c.waitForLost(old), true
+	case !lost && !c.reported(old):
+		ch.Waiting = "a report of " + b.Minion
+	case leaving && w.controller == "":
 		ch.Waiting = "an earlier instance to be gone"
+	case !lost && w.controller != "" && other != "" && other != w.pod:
+		ch.Waiting = oneAtATime
+	}
+	if ch.Waiting != "" {
 		c.change(ch)
 		return
 	}
-	if w.controller != "" && !lost {
-		if busy[w.key.String()] {
-			ch.Waiting = "another replica to be replaced: one at a time"
-			c.change(ch)
-			return
-		}
-		busy[w.key.String()] = true
+	if !lost {
+		busy[w.key.String()] = w.pod
 	}
 	phase := assignment.Run
 	if w.controller == "" {
 		phase = assignment.Prepare
 	}
 	d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
-	if !lost && w.controller == "" {
+	if !lost {
 		d.Prefer = b.Minion
 	}
 	minion, why := c.fleet.Choose(d)
 	// What the old instance holds is free when the new one starts, if it is stopped first.
-	if !lost && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
+	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
 		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst
 	}
 	if minion == "" {
@@ -377,9 +412,15 @@ func (c *step) fitsInstead(old Binding, d place.Demand) bool {
 	return c.fleet.FitsInstead(old.Minion, d, back)
 }
 
-// create places a pod that has no instance.
-func (c *step) create(w want) {
+// create places a pod that has no instance that stays.
+func (c *step) create(w want, again bool) {
 	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git"}
+	if _, known := c.in.State.Objects[w.key.String()]; again || known {
+		ch.Reason = "declared in Git"
+	}
+	if n := c.count[w.key.String()]; w.controller != "" && c.had[w.key.String()] > 0 && c.had[w.key.String()] < n {
+		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
+	}
 	minion, why := c.fleet.Choose(demand(w.spec, w.key.Namespace, w.pod, w.controller))
 	if minion == "" {
 		ch.Waiting, ch.Blocked = why, true
@@ -430,13 +471,17 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 
 // variables are the service variables of a namespace as they are now.
 func (c *step) variables(namespace string) []schema.EnvVar {
+	if env, ok := c.env[namespace]; ok {
+		return env
+	}
 	var all []schema.ServiceAddress
 	for _, s := range c.set.Services {
 		if p := c.st.Objects[s.Key().String()].Portal; s.Namespace == namespace && p.IsValid() {
 			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
 		}
 	}
-	return schema.ServiceVariables(all)
+	c.env[namespace] = schema.ServiceVariables(all)
+	return c.env[namespace]
 }
 
 // goAway begins an instance's end: it drains, or stops at once if it never ran.
@@ -451,24 +496,25 @@ func (c *step) goAway(id, why string) {
 
 // prune ends every instance that nothing declares any more.
 func (c *step) prune() {
-	wanted, replicas := map[string]bool{}, map[string]int{}
+	said := map[string]bool{}
+	for _, ch := range c.plan.Changes {
+		said[ch.Old], said[ch.Instance] = true, true
+	}
+	wanted := map[string]bool{}
 	for _, w := range c.wants() {
 		wanted[slot(w.key.Namespace, w.pod, w.controller)] = true
-	}
-	for _, r := range c.set.ReplicationControllers {
-		replicas[r.Key().String()] = r.Spec.Count()
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
 		b := c.st.Bindings[id]
 		if wanted[slot(b.Namespace, b.Pod, b.Controller)] {
-			if b.Phase == assignment.Drain || b.Phase == assignment.Stop {
-				continue // said by the change that replaces it, or here if nothing else does
+			if (b.Phase == assignment.Drain || b.Phase == assignment.Stop) && !said[id] && !c.lost(id) {
+				c.change(Change{Verb: Delete, Object: owner(b.Namespace, b.Pod, b.Controller), Instance: id, Minion: b.Minion, Reason: cmp.Or(b.Reason, "it is to end")})
 			}
 			continue
 		}
 		k := owner(b.Namespace, b.Pod, b.Controller)
 		why := "not in Git any more"
-		if n, ok := replicas[k.String()]; ok {
+		if n, ok := c.count[k.String()]; ok {
 			why = fmt.Sprintf("scaled to %d", n)
 		}
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
@@ -507,7 +553,11 @@ func (c *step) explain(ch *Change, w want, old string) {
 		}
 	case len(ch.Details) == 1:
 		d := ch.Details[0]
-		ch.Reason = fmt.Sprintf("%s: %s -> %s", d.Path[strings.LastIndexByte(d.Path, '.')+1:], cmp.Or(d.From, "(none)"), cmp.Or(d.To, "(none)"))
+		field := strings.TrimPrefix(d.Path, "spec.")
+		if _, rest, ok := strings.Cut(field, "]."); ok && len(w.spec.Containers) == 1 && strings.HasPrefix(field, "containers[") {
+			field = rest
+		}
+		ch.Reason = fmt.Sprintf("%s: %s -> %s", field, cmp.Or(d.From, "(none)"), cmp.Or(d.To, "(none)"))
 	default:
 		ch.Reason = fmt.Sprintf("%d fields of the spec change", len(ch.Details))
 	}

@@ -22,6 +22,12 @@ func (c *step) route() {
 			t.Minions = append(t.Minions, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
 		}
 	}
+	for id, b := range c.st.Bindings {
+		if ready := c.ready(&b); ready != b.Serving {
+			b.Serving = ready
+			c.st.Bindings[id] = b
+		}
+	}
 	if c.set != nil {
 		t.Services = c.routes()
 	}
@@ -41,12 +47,12 @@ func (c *step) route() {
 
 // routes lists every service port with its addresses and ready endpoints.
 func (c *step) routes() []netproxy.Service {
-	var pods []Binding // that may be endpoints
+	pods := selection{} // that may be endpoints
 	held := map[netip.AddrPort]string{}
 	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
 		b := c.st.Bindings[id]
-		if c.ready(&b) {
-			pods = append(pods, b)
+		if b.Serving {
+			pods.add(&b)
 		}
 		for i := range b.Spec.Containers {
 			for _, p := range b.Spec.Containers[i].Ports {
@@ -56,10 +62,14 @@ func (c *step) routes() []netproxy.Service {
 			}
 		}
 	}
+	own := map[netip.Addr]bool{}
+	for _, n := range c.st.Minions {
+		own[n.Address] = true
+	}
 	var out []netproxy.Service
 	for _, s := range c.set.Services {
 		portal := c.st.Objects[s.Key().String()].Portal
-		public := c.publicIPs(s)
+		public, endpoints := c.publicIPs(s, own), pods.of(s)
 		for _, p := range s.Spec.Ports {
 			r := netproxy.Service{Namespace: s.Namespace, Name: s.Name, PortName: p.Name, Protocol: string(p.Protocol.Proto()), Port: p.Port}
 			if portal.IsValid() {
@@ -72,11 +82,7 @@ func (c *step) routes() []netproxy.Service {
 				}
 				r.Addresses = append(r.Addresses, a)
 			}
-			for i := range pods {
-				b := &pods[i]
-				if b.Namespace != s.Namespace || !schema.Selects(s.Spec.Selector, b.Labels) {
-					continue
-				}
+			for _, b := range endpoints {
 				if port := targetPort(p, &b.Spec); port != 0 {
 					r.Endpoints = append(r.Endpoints, netip.AddrPortFrom(b.Address, port))
 				} else {
@@ -93,23 +99,45 @@ func (c *step) routes() []netproxy.Service {
 	return out
 }
 
+// selection finds the bindings that a service selects without looking at all: they are listed by namespace and each label.
+type selection map[[3]string][]*Binding
+
+func (s selection) add(b *Binding) {
+	for k, v := range b.Labels {
+		s[[3]string{b.Namespace, k, v}] = append(s[[3]string{b.Namespace, k, v}], b)
+	}
+}
+
+// of lists them in the order in which they were added.
+func (s selection) of(v *schema.Service) (out []*Binding) {
+	var fewest []*Binding
+	first := true
+	for k, value := range v.Spec.Selector {
+		if l := s[[3]string{v.Namespace, k, value}]; first || len(l) < len(fewest) {
+			fewest, first = l, false
+		}
+	}
+	for _, b := range fewest {
+		if schema.Selects(v.Spec.Selector, b.Labels) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
 // publicIPs are those of a service's that may be routed: of an allowed network, or a minion's own; never inside the portal or
 // the pod network.
-func (c *step) publicIPs(s *schema.Service) []netip.Addr {
+func (c *step) publicIPs(s *schema.Service, own map[netip.Addr]bool) []netip.Addr {
 	var out []netip.Addr
 	for _, text := range s.Spec.ExternalIPs {
 		a, err := netip.ParseAddr(text)
 		in := func(p netip.Prefix) bool { return p.Contains(a) }
-		own := false
-		for _, n := range c.st.Minions {
-			own = own || n.Address == a
-		}
 		switch {
 		case err != nil:
 			c.warn("%s: public IP %q is not an address", s.Key(), text)
 		case in(c.in.Settings.PortalNet) || in(c.in.Settings.PodNet):
 			c.warn("%s is not reached at public IP %s: it is an address of portals or pods", s.Key(), a)
-		case !own && !slices.ContainsFunc(c.in.Settings.PublicNets, in):
+		case !own[a] && !slices.ContainsFunc(c.in.Settings.PublicNets, in):
 			c.warn("%s is not reached at public IP %s: it is neither a minion's nor of an allowed network", s.Key(), a)
 		default:
 			out = append(out, a)
@@ -200,6 +228,12 @@ func (c *step) withdraw() {
 			leased = append(leased, name)
 		}
 	}
+	oldest := c.st.Table
+	for _, name := range leased {
+		if t := c.in.Minions[name].Table; t.Compare(oldest) < 0 {
+			oldest = t
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
 		b := c.st.Bindings[id]
 		if b.Phase != assignment.Drain {
@@ -209,13 +243,18 @@ func (c *step) withdraw() {
 			b.Withdrawn = c.st.Table
 		}
 		var missing []string
-		for _, name := range leased {
-			if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
-				missing = append(missing, name)
+		if oldest.Compare(b.Withdrawn) < 0 {
+			for _, name := range leased {
+				if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
+					missing = append(missing, name)
+				}
 			}
 		}
 		timeout := b.Since.Add(c.in.Settings.DrainTimeout)
 		switch {
+		case c.observed[id] == nil:
+			// Its minion may not have been told of it yet. Only once it lists it does a later report without it mean that it is
+			// gone, and only then may release believe it.
 		case len(missing) == 0:
 			b.Phase, b.Since, b.Version = assignment.Stop, c.now, c.next()
 		case !timeout.After(c.now):
@@ -224,14 +263,16 @@ func (c *step) withdraw() {
 			c.warn("%s is stopped without the acknowledgement of %s: the drain timeout of %s is over", id, strings.Join(missing, ", "), c.in.Settings.DrainTimeout)
 		default:
 			c.wakeAt(timeout)
+			c.missing[id] = missing
 		}
 		c.st.Bindings[id] = b
 	}
 }
 
-// release forgets instances that were to stop and that their minion does not report any more: an agent lists what it was
-// assigned until everything of it is removed. Their addresses rest, so that a report that was already on its way does no
-// harm.
+// release forgets instances that were to stop and that their minion does not report any more. An agent lists what it was
+// assigned until everything of it is removed, and withdraw stops only what its minion has listed: so a report without it says
+// that it is gone, and not that the agent has not heard of it. What never left Prepare never ran. Addresses rest, so that a
+// packet or a report that was already on its way does no harm.
 func (c *step) release() {
 	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
 		b := c.st.Bindings[id]
@@ -252,15 +293,23 @@ func (c *step) assign() {
 	for name, n := range c.st.Minions {
 		c.plan.Assignments[name] = assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
 	}
+	specs := map[string][]byte{} // by hash, which a found instance need not have of its empty spec
 	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
 		b := c.st.Bindings[id]
+		spec := specs[b.Hash]
+		if spec == nil || len(b.Spec.Containers) == 0 {
+			spec = b.Spec.CanonicalJSON()
+			if len(b.Spec.Containers) > 0 {
+				specs[b.Hash] = spec
+			}
+		}
 		a, ok := c.plan.Assignments[b.Minion]
 		if !ok {
 			continue
 		}
 		a.Instances = append(a.Instances, assignment.Instance{
 			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: b.Pod, Controller: b.Controller, Created: b.Created, Hash: b.Hash,
-			Spec: b.Spec.CanonicalJSON(), Address: b.Address, Env: b.Env, Phase: b.Phase,
+			Spec: spec, Address: b.Address, Env: b.Env, Phase: b.Phase,
 		})
 		c.plan.Assignments[b.Minion] = a
 	}

@@ -30,12 +30,17 @@ func Summarize(in Input, p Plan) Status {
 	if len(in.Attempt.Errors) > 0 {
 		s.Attempted, s.Errors = in.Attempt.Revision, append(s.Errors, in.Attempt.Errors...)
 	}
-	for _, id := range slices.Sorted(maps.Keys(p.State.Bindings)) {
-		s.Instances = append(s.Instances, c.instanceStatus(p.State.Bindings[id]))
-	}
-	changes := map[schema.Key][]Change{}
+	changes, waits := map[schema.Key][]Change{}, map[string]string{}
 	for _, ch := range p.Changes {
 		changes[ch.Object] = append(changes[ch.Object], ch)
+		waits[cmp.Or(ch.Old, ch.Instance)] = ch.Waiting
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.State.Bindings)) {
+		i := c.instanceStatus(p.State.Bindings[id])
+		if w := waits[id]; w != "" && (i.Binding.Phase == assignment.Drain || i.Binding.Phase == assignment.Stop) {
+			i.Reason += "; waits for " + w
+		}
+		s.Instances = append(s.Instances, i)
 	}
 	s.Objects = c.objects(s.Instances, changes)
 	s.Minions = c.minions(s.Instances)
@@ -109,20 +114,32 @@ func (c *step) instanceStatus(b Binding) InstanceStatus {
 	default:
 		s.Reason = "starting"
 	}
-	if c.set != nil {
-		has := map[string]bool{}
-		for _, e := range b.Env {
-			has[e.Name] = true
-		}
-		for _, svc := range c.set.Services {
-			r := c.st.Objects[svc.Key().String()]
-			vars := schema.ServiceVariables([]schema.ServiceAddress{{Name: svc.Name, Portal: r.Portal, Ports: svc.Spec.Ports}})
-			if svc.Namespace == b.Namespace && r.Portal.IsValid() && r.Created.After(b.Created) && len(vars) > 0 && !has[vars[0].Name] {
-				s.Late = append(s.Late, svc.Name)
-			}
+	s.Late = c.lateServices(b)
+	return s
+}
+
+// lateServices are the services of an instance's namespace that have no variables in it.
+func (c *step) lateServices(b Binding) (late []string) {
+	if c.set == nil {
+		return nil
+	}
+	if c.services == nil {
+		c.services = map[string][]*schema.Service{}
+		for _, s := range c.set.Services {
+			c.services[s.Namespace] = append(c.services[s.Namespace], s)
 		}
 	}
-	return s
+	for _, s := range c.services[b.Namespace] {
+		r := c.st.Objects[s.Key().String()]
+		if !r.Portal.IsValid() || len(s.Spec.Ports) == 0 || !r.Created.After(b.Created) {
+			continue
+		}
+		first := schema.VariablePrefix(s.Name) + "_SERVICE_HOST"
+		if !slices.ContainsFunc(b.Env, func(e schema.EnvVar) bool { return e.Name == first }) {
+			late = append(late, s.Name)
+		}
+	}
+	return late
 }
 
 // objects are the declared ones, and those that left Git and are not gone yet.
@@ -131,6 +148,13 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 	for _, i := range instances {
 		k := owner(i.Binding.Namespace, i.Binding.Pod, i.Binding.Controller)
 		byOwner[k] = append(byOwner[k], i)
+	}
+	pods, ready := selection{}, map[string]bool{}
+	for i := range instances {
+		if b := &instances[i].Binding; b.Phase == assignment.Run {
+			pods.add(b)
+			ready[b.ID] = instances[i].Ready
+		}
 	}
 	var out []ObjectStatus
 	declared := map[schema.Key]bool{}
@@ -147,7 +171,7 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 		}
 		for _, s := range c.set.Services {
 			declared[s.Key()] = true
-			out = append(out, c.service(s, instances))
+			out = append(out, c.service(s, pods, ready, changes[s.Key()]))
 		}
 		for i := range out {
 			out[i].Position = c.set.Positions[out[i].Key.String()]
@@ -185,50 +209,92 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 		if i.Ready || ended {
 			o.Ready++
 		}
-		say(i.Health, cmp.Or(i.Reason, "not ready"))
+		if i.Health != Healthy && (i.Health != Progressing || len(changes) == 0) {
+			say(i.Health, cmp.Or(i.Reason, "not ready"))
+		} else {
+			say(i.Health, "")
+		}
 	}
 	o.Ready = min(o.Ready, desired)
-	for _, ch := range changes {
-		if ch.Verb == Route {
-			continue
-		}
+	if len(changes) > 0 {
 		o.Sync = OutOfSync
-		text := ch.Reason
-		if ch.Waiting != "" {
-			text += "; waits for " + ch.Waiting
-		}
-		if ch.Blocked {
-			text = ch.Waiting
-			say(Degraded, text)
+	}
+	for _, g := range group(changes) {
+		if g.blocked {
+			say(Degraded, g.text)
 		} else {
-			say(Progressing, text)
+			say(Progressing, g.text)
 		}
 	}
 	if serving == 0 && desired > 0 && worse(Missing, o.Health) < 0 {
 		o.Health = Missing
 	}
-	slices.SortStableFunc(reasons, func(a, b string) int { return 0 })
-	o.Reason = strings.Join(slices.Compact(reasons), "; ")
+	seen := map[string]bool{}
+	reasons = slices.DeleteFunc(reasons, func(r string) bool { again := seen[r]; seen[r] = true; return again || r == "" })
+	o.Reason = strings.Join(reasons, "; ")
 	return o
 }
 
+// grouped is what several changes of one object have in common.
+type grouped struct {
+	text    string
+	blocked bool
+}
+
+// group puts changes that differ in their instance alone into one line of words. What waits for its turn only is counted.
+func group(changes []Change) (out []grouped) {
+	type id struct {
+		verb    Verb
+		reason  string
+		blocked bool
+	}
+	n, waits := map[id]int{}, map[id]string{}
+	var order []id
+	for _, ch := range changes {
+		k := id{ch.Verb, ch.Reason, ch.Blocked}
+		if ch.Blocked {
+			k.reason = ch.Waiting
+		} else if ch.Waiting != "" && (waits[k] == "" || waits[k] == oneAtATime) {
+			waits[k] = ch.Waiting
+		}
+		if n[k]++; n[k] == 1 {
+			order = append(order, k)
+		}
+	}
+	for _, k := range order {
+		text := k.reason
+		if n[k] > 1 {
+			text = fmt.Sprintf("%d to %s: %s", n[k], k.verb, text)
+		}
+		if waits[k] != "" {
+			text += ", waits for " + waits[k]
+		}
+		out = append(out, grouped{text, k.blocked})
+	}
+	return out
+}
+
 // service is the status of a service: healthy if it has an address and a ready pod.
-func (c *step) service(s *schema.Service, instances []InstanceStatus) ObjectStatus {
+func (c *step) service(s *schema.Service, pods selection, ready map[string]bool, changes []Change) ObjectStatus {
 	o := ObjectStatus{Key: s.Key(), Sync: Synced, Health: Healthy}
 	if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
 		o.Portal = p.String()
 	} else {
-		o.Sync, o.Health, o.Reason = OutOfSync, Degraded, "it has no portal IP; see the warnings"
-		return o
+		o.Sync, o.Health, o.Reason = OutOfSync, Degraded, "it has no portal IP"
 	}
-	for _, i := range instances {
-		if i.Binding.Namespace != s.Namespace || i.Binding.Phase != assignment.Run || !schema.Selects(s.Spec.Selector, i.Binding.Labels) {
-			continue
-		}
+	for _, b := range pods.of(s) {
 		o.Desired++
-		if i.Ready {
+		if ready[b.ID] {
 			o.Ready++
 		}
+	}
+	for _, ch := range changes {
+		if ch.Blocked {
+			o.Sync, o.Reason = OutOfSync, ch.Reason+": "+ch.Waiting
+		}
+	}
+	if o.Reason != "" {
+		return o
 	}
 	switch {
 	case len(s.Spec.Selector) == 0:
@@ -243,6 +309,11 @@ func (c *step) service(s *schema.Service, instances []InstanceStatus) ObjectStat
 
 // minions are the minions with what is reserved on them.
 func (c *step) minions(instances []InstanceStatus) []MinionStatus {
+	reserved := map[string]assignment.Capacity{}
+	for i := range instances {
+		l, r := instances[i].Binding.Spec.Limits(), reserved[instances[i].Minion]
+		reserved[instances[i].Minion] = assignment.Capacity{MilliCPU: r.MilliCPU + l.MilliCPU, Memory: r.Memory + l.Memory, Pods: r.Pods + 1}
+	}
 	var out []MinionStatus
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
@@ -251,14 +322,7 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 		if r := m.Report; r != nil {
 			s.Labels, s.Capacity, s.Version, s.Runtime, s.Problems = r.Labels, r.Capacity, r.Version, r.Runtime, r.Problems
 		}
-		for _, i := range instances {
-			if i.Minion == name {
-				l := i.Binding.Spec.Limits()
-				s.Reserved.MilliCPU += l.MilliCPU
-				s.Reserved.Memory += l.Memory
-				s.Reserved.Pods++
-			}
-		}
+		s.Reserved = reserved[name]
 		switch {
 		case !n.Lost.IsZero():
 			s.Health, s.Reason = Unknown, fmt.Sprintf("lost: silent since %s", m.LastSeen.UTC().Format("15:04:05"))

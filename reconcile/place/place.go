@@ -3,6 +3,7 @@ package place
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -36,7 +37,11 @@ type Demand struct {
 type Fleet struct {
 	minions []Minion
 	index   map[string]int
+	next    int // where the next sample begins
 }
+
+// sample is how many minions that a pod fits on are compared. Fleets of up to that many are looked at as a whole.
+const sample = 128
 
 // New takes minions over, sorted by name.
 func New(minions []Minion) *Fleet {
@@ -66,36 +71,54 @@ func (f *Fleet) Take(minion string, d Demand) {
 	m.Groups[d.Group]++
 }
 
-// Choose finds the best minion for a pod: the one it prefers if it fits there, else the one with the fewest of its group,
-// then with the largest share left. why says for each constraint how many minions it excluded, if none is left.
+// Choose finds the best minion for a pod: the one it prefers if it fits there, else of a sample the one with the fewest of its
+// group, then with the largest share left. why says for each constraint how many minions it excluded, if none is left.
 func (f *Fleet) Choose(d Demand) (minion, why string) {
-	excluded := map[string]int{}
-	best := -1
-	for i := range f.minions {
+	for _, name := range []string{d.Prefer, d.Name} {
+		if i, ok := f.index[name]; ok && f.minions[i].excludes(d) == "" {
+			return name, ""
+		}
+	}
+	best, found := -1, 0
+	for n := 0; n < len(f.minions) && found < sample; n++ {
+		i := (f.next + n) % len(f.minions)
 		m := &f.minions[i]
-		if reason := m.excludes(d); reason != "" {
-			excluded[reason]++
+		if m.excludes(d) != "" {
 			continue
 		}
-		if m.Name == d.Prefer {
-			return m.Name, ""
-		}
-		if best < 0 || better(m, &f.minions[best], d.Group) {
+		if found++; best < 0 || better(m, &f.minions[best], d.Group) {
 			best = i
 		}
 	}
 	if best >= 0 {
+		if len(f.minions) > sample { // the next sample begins elsewhere
+			f.next = (f.next + sample) % len(f.minions)
+		}
 		return f.minions[best].Name, ""
 	}
+	return "", f.explain(d)
+}
+
+// explain says for each constraint how many minions it excludes, the most first.
+func (f *Fleet) explain(d Demand) string {
 	if len(f.minions) == 0 {
-		return "", "there is no minion that reports"
+		return "there is no minion that reports"
 	}
-	var parts []string
-	for reason, n := range excluded {
-		parts = append(parts, fmt.Sprintf("%d %s", n, reason))
+	excluded := map[string]int{}
+	for i := range f.minions {
+		excluded[f.minions[i].excludes(d)]++
 	}
-	slices.SortFunc(parts, func(a, b string) int { return cmp.Or(-cmp.Compare(a[0], b[0]), strings.Compare(a, b)) })
-	return "", fmt.Sprintf("fits on none of %d minions: %s", len(f.minions), strings.Join(parts, ", "))
+	reasons := slices.SortedFunc(maps.Keys(excluded), func(a, b string) int {
+		return cmp.Or(cmp.Compare(excluded[b], excluded[a]), strings.Compare(a, b))
+	})
+	for i, r := range reasons {
+		reasons[i] = fmt.Sprintf("%d %s", excluded[r], r)
+	}
+	minions := "minions"
+	if len(f.minions) == 1 {
+		minions = "minion"
+	}
+	return fmt.Sprintf("fits on none of %d %s: %s", len(f.minions), minions, strings.Join(reasons, ", "))
 }
 
 // better compares two minions that both fit.

@@ -48,7 +48,7 @@ func verbColour(c reconcile.Change) string {
 func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error {
 	var b bytes.Buffer
 	if p.Stalled != "" {
-		fmt.Fprintf(&b, "%s\n\n", paint(colour, red, p.Stalled))
+		fmt.Fprintf(&b, "%s\n", paint(colour, red, p.Stalled))
 	}
 	touched := map[string]bool{}
 	for _, c := range p.Changes {
@@ -64,6 +64,9 @@ func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error 
 		}
 		fmt.Fprintln(&b)
 		for _, d := range c.Details {
+			if len(c.Details) == 1 && strings.HasSuffix(c.Reason, fmt.Sprintf(": %s -> %s", orNone(d.From), orNone(d.To))) {
+				break // the reason says it all
+			}
 			fmt.Fprintf(&b, "      %s: %s -> %s\n", d.Path, orNone(d.From), orNone(d.To))
 		}
 		if c.Waiting != "" {
@@ -139,13 +142,23 @@ func summary(p reconcile.Plan, unchanged int) string {
 		}
 	}
 	text := "Plan: nothing to do"
+	if p.Stalled != "" {
+		text = "Plan: stalled"
+	}
 	if len(parts) > 0 {
 		text = "Plan: " + strings.Join(parts, ", ")
 	}
 	if blocked > 0 {
 		text += fmt.Sprintf("; %d blocked", blocked)
 	}
-	return text + fmt.Sprintf(". %d objects unchanged.", unchanged)
+	return text + fmt.Sprintf(". %d %s unchanged.", unchanged, plural(unchanged, "object"))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }
 
 // document is the plan for programs.

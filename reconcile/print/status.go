@@ -54,6 +54,10 @@ func Status(w io.Writer, s reconcile.Status, colour bool) error {
 	} else {
 		rows := [][]string{{"MINION", "HEALTH", "PODS", "CPU", "MEMORY", "REASON"}}
 		for _, m := range s.Minions {
+			if m.Capacity == (assignment.Capacity{}) { // not reported
+				rows = append(rows, []string{m.Name, string(m.Health), fmt.Sprintf("%d/-", m.Reserved.Pods), "-", "-", m.Reason})
+				continue
+			}
 			rows = append(rows, []string{m.Name, string(m.Health), fmt.Sprintf("%d/%d", m.Reserved.Pods, m.Capacity.Pods),
 				fmt.Sprintf("%dm/%dm", m.Reserved.MilliCPU, m.Capacity.MilliCPU), fmt.Sprintf("%dMi/%dMi", m.Reserved.Memory>>20, m.Capacity.Memory>>20), m.Reason})
 		}
