@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"time"
 
 	ctr "github.com/containerd/containerd/v2/client"
 
@@ -58,7 +59,8 @@ type Runtime struct {
 	groups    map[string]seat // by instance; nil until read from containerd
 	groupBase string          // hash of the shim's program; "" until needed
 
-	features func() bool // the OCI runtime can filter system calls
+	features func() bool                        // the OCI runtime can filter system calls
+	took     func(part string, d time.Duration) // set by the benchmark only
 }
 
 // New checks c and starts nothing: unless Run runs, or a daemon from before is there, no method of the runtime gets an

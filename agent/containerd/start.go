@@ -42,6 +42,8 @@ func (r *Runtime) Start(ctx context.Context, p agent.Pod, container string, atte
 	if c.Name == "" || strings.ContainsAny(c.Name, "/\x00") || c.Name[0] == '.' {
 		return fmt.Errorf("container name %q cannot be a file name", c.Name)
 	}
+	defer r.timed("start")()
+	listed := r.timed("list what is there")
 	list, err := r.client.ContainerService().List(ctx, byInstance(p.ID)+`,labels."`+labelContainer+`"==`+strconv.Quote(container))
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
@@ -56,6 +58,7 @@ func (r *Runtime) Start(ctx context.Context, p agent.Pod, container string, atte
 			processes[old.ID] = r.observed(old, tasks[old.ID])
 		}
 	}
+	listed()
 	var last *assignment.LastExit
 	slices.SortFunc(list, func(a, b containers.Container) int {
 		return cmp.Compare(processes[a.ID].Attempt, processes[b.ID].Attempt)
@@ -80,10 +83,12 @@ func (r *Runtime) Start(ctx context.Context, p agent.Pod, container string, atte
 			}
 		}
 	}
+	recorded := r.timed("record and snapshot")
 	made, err := r.create(ctx, p, c, id, attempt, last)
 	if err != nil {
 		return err
 	}
+	recorded()
 	for _, old := range list {
 		if old.ID != id {
 			if err := r.remove(ctx, old.ID, p.ID); err != nil {
@@ -95,6 +100,15 @@ func (r *Runtime) Start(ctx context.Context, p agent.Pod, container string, atte
 		return err
 	}
 	return r.run(ctx, p, c, made, attempt)
+}
+
+// timed begins to measure a part of what the runtime does; the result ends it. It costs nothing unless a benchmark asks.
+func (r *Runtime) timed(part string) (end func()) {
+	if r.took == nil {
+		return func() {}
+	}
+	began := time.Now()
+	return func() { r.took(part, time.Since(began)) }
 }
 
 func byInstance(id string) string { return ours + "==" + strconv.Quote(id) }
@@ -150,6 +164,7 @@ func (r *Runtime) create(ctx context.Context, p agent.Pod, c *schema.Container, 
 // run makes the task and starts it. A container that the OCI runtime refuses is kept as one that ended with StartError.
 func (r *Runtime) run(ctx context.Context, p agent.Pod, c *schema.Container, made ctr.Container, attempt int) error {
 	logs := cio.LogFile(r.cfg.logFile(p.ID, c.Name, attempt))
+	created := r.timed("create task (shim, runc create)")
 	var task ctr.Task
 	var err error
 	for try := range createTries {
@@ -159,8 +174,10 @@ func (r *Runtime) run(ctx context.Context, p agent.Pod, c *schema.Container, mad
 		}
 		r.cfg.Log.Debug("shim ended while a task was made", "instance", p.ID, "try", try, "err", err)
 	}
+	created()
 	rec := record{Container: c.Name, StartedAt: time.Now()}
 	if err == nil {
+		defer r.timed("start task (runc start)")()
 		// Before the start, so that no process that ran is ever taken for one that did not.
 		if err := r.cfg.writeRecord(p.ID, made.ID(), rec); err != nil {
 			return fmt.Errorf("keep start: %w", err)
