@@ -42,6 +42,7 @@ type agent struct {
 	cut      bool // nothing travels
 	work     assignment.Assignment
 	table    assignment.Generation
+	routes   assignment.Table
 	stopped  map[string]bool // instances taken off
 	has      map[string]*running
 	outbox   *assignment.Report // made and not yet delivered
@@ -113,7 +114,7 @@ func (f *fleet) takeTable(a *agent) {
 	if a.cut || f.table.Fleet == "" || f.table.Generation.Compare(a.table) < 0 {
 		return
 	}
-	a.table = f.table.Generation
+	a.table, a.routes = f.table.Generation, f.table
 	f.minions[a.name] = f.heard(a)
 }
 

@@ -157,17 +157,21 @@ func (c *step) replacing(w want, ids []string) bool {
 	if len(ids) == 0 {
 		return false
 	}
+	var live []string
 	for _, id := range ids {
 		b := c.st.Bindings[id]
-		if b.Phase == assignment.Drain || b.Phase == assignment.Stop || b.Phase == assignment.Prepare {
-			return c.st.Minions[b.Minion].Lost.IsZero()
+		switch {
+		case b.Phase == assignment.Run:
+			live = append(live, id)
+		case !c.lost(id):
+			return true
 		}
 	}
-	if len(ids) > 1 {
-		return true
+	if len(live) != 1 {
+		return len(live) > 1
 	}
-	b := c.st.Bindings[ids[0]]
-	return b.Hash == w.hash && !c.ready(&b) && c.st.Minions[b.Minion].Lost.IsZero()
+	b := c.st.Bindings[live[0]]
+	return b.Hash == w.hash && !c.ready(&b) && !c.lost(live[0])
 }
 
 // decidePod does what may be done now for one declared pod whose bindings are ids, from old to new.
