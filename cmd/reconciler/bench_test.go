@@ -58,6 +58,7 @@ func BenchmarkPushToRouted(b *testing.B) {
 			ratios = append(ratios, ms(took)/ms(push+run))
 		}
 		b.ReportMetric(median(ours), "ms/push-to-routed")
+		b.ReportMetric(median(theirs), "ms/peer")
 		b.ReportMetric(median(pushes), "ms/bare-push")
 		b.ReportMetric(median(runs), "ms/runc-run")
 		b.ReportMetric(median(ratios), "x-of-peer(limit-4)")
