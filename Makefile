@@ -45,7 +45,9 @@ check: setup-check ## format, vet, staticcheck, tidy, generated files, imports
 	go tool staticcheck ./...
 	go mod tidy -diff
 	for m in examples/images examples/mongodb; do (cd $$m && go vet ./... && go mod tidy -diff); done
-	@mkdir -p bin/tools && GOBIN=$(CURDIR)/bin/tools go install google.golang.org/protobuf/cmd/protoc-gen-go $(PROTOC_GEN_GO_GRPC)
+	@mkdir -p bin/tools
+	GOBIN=$(CURDIR)/bin/tools go install google.golang.org/protobuf/cmd/protoc-gen-go
+	GOBIN=$(CURDIR)/bin/tools go install $(PROTOC_GEN_GO_GRPC)
 	@before=$$($(GENERATED)); PATH="$(CURDIR)/bin/tools:$$PATH" go generate ./...; after=$$($(GENERATED)); \
 	if [ "$$before" != "$$after" ]; then echo "generated files were not up to date; they are now: git diff"; exit 1; fi
 	go test -run 'Imports' ./cmd/reconciler
