@@ -122,10 +122,13 @@ func (c *step) adopt() {
 func (c *step) decidePods() {
 	slots := c.slots()
 	busy := map[string]string{} // by controller, the replica that is being replaced
+	degree := map[string]int{}
 	wants := c.wants()
 	for _, w := range wants {
-		if w.controller != "" && busy[w.key.String()] == "" && c.replacing(w, slots[slot(w.key.Namespace, w.pod, w.controller)]) {
-			busy[w.key.String()] = w.pod
+		if w.controller != "" {
+			if d := c.replacing(w, slots[slot(w.key.Namespace, w.pod, w.controller)]); d > degree[w.key.String()] {
+				busy[w.key.String()], degree[w.key.String()] = w.pod, d
+			}
 		}
 		if v, ok := w.annotations[AnnotationMinReady]; ok && !validMinReady(v) {
 			c.warn("%s: annotation %s is %q, which is no number of seconds: %s is used", w.key, AnnotationMinReady, v, c.in.Settings.MinReady)
@@ -152,26 +155,30 @@ func (c *step) broken(ids []string) bool {
 	return true
 }
 
-// replacing tells whether a replica is in the middle of being replaced: an instance goes away, or the new one is not ready.
-func (c *step) replacing(w want, ids []string) bool {
-	if len(ids) == 0 {
-		return false
-	}
+// replacing tells how far a replica is in the middle of being replaced: 0 not at all, 1 an instance goes away, 2 the new one
+// is there and not ready, or beside the old one. A replica that has only begun may go on, but not beside one of degree 2.
+func (c *step) replacing(w want, ids []string) (degree int) {
 	var live []string
 	for _, id := range ids {
-		b := c.st.Bindings[id]
-		switch {
-		case b.Phase == assignment.Run:
+		switch phase := c.st.Bindings[id].Phase; {
+		case phase == assignment.Run:
 			live = append(live, id)
-		case !c.lost(id):
-			return true
+		case c.lost(id):
+		case phase == assignment.Prepare:
+			return 2
+		default:
+			degree = 1
 		}
 	}
-	if len(live) != 1 {
-		return len(live) > 1
+	if len(live) > 1 {
+		return 2
 	}
-	b := c.st.Bindings[live[0]]
-	return b.Hash == w.hash && !c.ready(&b) && !c.lost(live[0])
+	if len(live) == 1 {
+		if b := c.st.Bindings[live[0]]; b.Hash == w.hash && !c.ready(&b) && !c.lost(live[0]) {
+			return 2
+		}
+	}
+	return degree
 }
 
 // decidePod does what may be done now for one declared pod whose bindings are ids, from old to new.

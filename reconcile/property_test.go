@@ -226,7 +226,7 @@ func (w *world) checkCopies(s reconcile.State) {
 	}
 	for _, r := range s.Accepted.ReplicationControllers {
 		if n := live[r.Name]; n > r.Spec.Count()+1 {
-			w.t.Fatalf("controller %s of %d replicas has %d instances that do not drain", r.Name, r.Spec.Count(), n)
+			w.t.Fatalf("controller %s of %d replicas has %d instances that do not drain, before: %s, now: %s", r.Name, r.Spec.Count(), n, brief(w.in.State), brief(s))
 		}
 	}
 }
@@ -356,4 +356,14 @@ func (w *world) checkGone(in reconcile.Input, p reconcile.Plan) {
 			}
 		}
 	}
+}
+
+// brief is every binding with its phase.
+func brief(s reconcile.State) string {
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(s.Bindings)) {
+		b := s.Bindings[id]
+		out = append(out, fmt.Sprintf("%s@%s:%s:%.4s:%t", id, b.Minion, b.Phase, b.Hash, b.Serving))
+	}
+	return strings.Join(out, " ")
 }
