@@ -9,6 +9,7 @@ import (
 
 	"reconciler/netproxy"
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // settle lets everything happen that can within d.
@@ -158,6 +159,39 @@ func TestRefusesWhatIsOlder(t *testing.T) {
 		}
 		if len(m.link.errs) == 0 || !strings.Contains(strings.Join(m.link.errs, "\n"), "1.4 is in force") {
 			t.Errorf("said %q", m.link.errs)
+		}
+	})
+}
+
+// Mutants: the hash is not compared; the error of the decoder is not looked at; routes of another fleet are taken.
+func TestRefusesWhatItCannotTrust(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		changed := instance("changed", "i:1", assignment.Run)
+		changed.Spec = instance("changed", "i:2", assignment.Run).Spec
+		unknown := instance("unknown", "i:1", assignment.Run)
+		unknown.Spec = []byte(strings.Replace(string(unknown.Spec), `{`, `{"seccompProfile":"strict",`, 1))
+		unknown.Hash = schema.HashBytes(unknown.Spec)
+		m.link.send(work(1, changed, unknown, instance("web", "i:1", assignment.Run)), table(1, netproxy.Service{Name: "db"}))
+		settle(time.Second)
+		other := table(9)
+		other.Fleet = "g"
+		m.link.send(nil, other)
+		settle(time.Minute)
+		for id, why := range map[string]string{"changed": "does not have its hash", "unknown": "seccompProfile"} {
+			if s := m.link.last(id); s == nil || s.Reason != "SpecRefused" || !strings.Contains(s.Message, why) {
+				t.Errorf("%s is reported as %+v", id, s)
+			}
+			if n := m.runtime.starts[id+"/c"]; n != 0 {
+				t.Errorf("%s was started %d times", id, n)
+			}
+		}
+		if s := m.link.last("web"); s.State != assignment.Running {
+			t.Errorf("the other pod: %+v", s)
+		}
+		if len(m.router.services) != 1 || !strings.Contains(strings.Join(m.link.errs, "\n"), `routes of fleet "g" refused`) {
+			t.Errorf("routes %v, said %q", m.router.services, m.link.errs)
 		}
 	})
 }
