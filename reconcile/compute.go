@@ -206,7 +206,9 @@ func (c *step) observe() {
 			}
 		}
 	}
-	slices.SortFunc(c.strays, func(a, b stray) int { return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID)) })
+	slices.SortFunc(c.strays, func(a, b stray) int {
+		return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID))
+	})
 }
 
 // minReady is how long an instance must run to be ready.
