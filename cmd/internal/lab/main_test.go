@@ -43,7 +43,7 @@ func standIn(verb string, args []string) error {
 	value := map[string]*string{}
 	for _, name := range []string{
 		"dir", "repo", "branch", "listen", "socket", "uses", "valid", "name", "address", "server", "token-file",
-		"insecure-registry", "capacity-cpu", "capacity-memory", "cgroup-parent",
+		"insecure-registry", "capacity-cpu", "capacity-memory", "cgroup-parent", "socket-dir",
 	} {
 		value[name] = f.String(name, "", "")
 	}

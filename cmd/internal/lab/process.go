@@ -97,6 +97,10 @@ func (l *Lab) start(ctx context.Context, p process) (started bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	err = poll(ctx, 10*time.Second, func() (bool, error) { return !l.starting(p.name), nil })
+	if err != nil {
+		return false, fmt.Errorf("start %s: wait for an earlier start: %w", p.name, err)
+	}
 	if i, ok := l.find(p.name); ok {
 		if i.Command == command {
 			return false, nil
@@ -145,6 +149,21 @@ func (l *Lab) start(ctx context.Context, p process) (started bool, err error) {
 		return false, fmt.Errorf("start %s: %w%s", p.name, err, l.tail(p.name))
 	}
 	return true, nil
+}
+
+// starting tells whether a child that an interrupted start left is about to become the process and has not said so yet.
+func (l *Lab) starting(name string) bool {
+	entries, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return false
+	}
+	mark := []byte("\x00--pid-file\x00" + l.pidFile(name) + "\x00")
+	for _, path := range entries {
+		if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, mark) && bytes.Contains(b, []byte("\x00"+ChildVerb+"\x00")) {
+			return true
+		}
+	}
+	return false
 }
 
 // commandOf describes an argument list and the program file, so that a new program is noticed.
