@@ -10,7 +10,8 @@ import (
 	"reconciler/reconcile/assignment"
 )
 
-// large is a fleet of 5,000 minions on which 5,000 controllers of 30 replicas are to run, each behind a service.
+// large is a fleet of 5,000 minions on which 5,000 controllers of 30 replicas are to run, each behind a service, 50 of them in a
+// namespace.
 func large(b *testing.B) *fleet {
 	f := newFleet()
 	f.settings.PodNet, f.settings.PortalNet = netip.MustParsePrefix("11.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/16")
@@ -23,7 +24,7 @@ func large(b *testing.B) *fleet {
 	}
 	var lines []string
 	for i := range 5000 {
-		lines = append(lines, fmt.Sprintf("rc r%04d replicas=30 cpu=100 mem=128", i), fmt.Sprintf("svc r%04d select=name:r%04d", i, i))
+		lines = append(lines, fmt.Sprintf("rc r%04d ns=n%d replicas=30 cpu=100 mem=128", i, i/50), fmt.Sprintf("svc r%04d ns=n%d select=name:r%04d", i, i/50, i))
 	}
 	set, err := declare(lines)
 	if err != nil {

@@ -135,13 +135,16 @@ func (c *step) decidePods() {
 		}
 	}
 	// Replicas that are not ready are replaced before those that are.
-	for _, broken := range []bool{true, false} {
-		for _, w := range wants {
-			ids := slots[slot(w.key.Namespace, w.pod, w.controller)]
-			if c.broken(ids) == broken {
-				c.decidePod(w, ids, busy)
-			}
+	var later []want
+	for _, w := range wants {
+		if ids := slots[slot(w.key.Namespace, w.pod, w.controller)]; c.broken(ids) {
+			c.decidePod(w, ids, busy)
+		} else {
+			later = append(later, w)
 		}
+	}
+	for _, w := range later {
+		c.decidePod(w, slots[slot(w.key.Namespace, w.pod, w.controller)], busy)
 	}
 }
 
@@ -409,7 +412,7 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 	}
 	ch.Instance, ch.Minion = c.bind(w, minion, phase, &ch), minion
 	if ch.Instance != "" && lost {
-		c.goAway(old, ch.Reason)
+		c.goAway(old, fmt.Sprintf("minion %s was lost; replaced by %s", b.Minion, ch.Instance))
 	}
 	if ch.Instance != "" && ch.Waiting == "" && phase == assignment.Prepare {
 		ch.Waiting = "its image on " + minion
