@@ -241,8 +241,24 @@ func (c *step) ready(b *Binding) bool {
 // decideRecords gives every declared object its record, and services their portal IPs.
 func (c *step) decideRecords() {
 	declared := map[string]bool{}
+	for _, p := range c.set.Pods {
+		declared[p.Key().String()] = true
+	}
+	for _, r := range c.set.ReplicationControllers {
+		declared[r.Key().String()] = true
+	}
+	for _, s := range c.set.Services {
+		declared[s.Key().String()] = true
+	}
+	for k, r := range c.st.Objects { // first, so that a service may ask for the portal IP of one that went
+		if !declared[k] {
+			if r.Portal.IsValid() {
+				c.rest(r.Portal)
+			}
+			delete(c.st.Objects, k)
+		}
+	}
 	record := func(k schema.Key, object any) Record {
-		declared[k.String()] = true
 		b, err := json.Marshal(object)
 		if err != nil {
 			panic("reconcile: marshal object: " + err.Error())
@@ -272,14 +288,6 @@ func (c *step) decideRecords() {
 		} else if want, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && want != r.Portal {
 			c.change(Change{Verb: Update, Object: s.Key(), Reason: fmt.Sprintf("portal IP: %s -> %s", r.Portal, want), Blocked: true,
 				Waiting: "the portal IP cannot change while the service exists; delete it, then declare it anew"})
-		}
-	}
-	for k, r := range c.st.Objects {
-		if !declared[k] {
-			if r.Portal.IsValid() {
-				c.rest(r.Portal)
-			}
-			delete(c.st.Objects, k)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 // checks after every step what must always hold. Each check names the mutants that it was seen to catch.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, fleet: newFleet()}
+		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}}
 		w.missing["none:1"], w.crashing["bad:1"] = true, true
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {
 			c := assignment.Capacity{MilliCPU: 4000, Memory: int64(rapid.IntRange(5, 12).Draw(t, "memory")) * 100 << 20, Pods: 20}
@@ -39,6 +39,8 @@ type world struct {
 	*fleet
 	t       *rapid.T
 	commits int
+	ghosts  int
+	unknown map[string]bool // ghosts that no server has heard of
 }
 
 // tick lets random things happen, then makes one step.
@@ -59,6 +61,14 @@ func (w *world) tick() {
 			a.has, a.outbox = map[string]*running{}, nil
 		case 2, 3, 4:
 			a.cut = false
+		case 5: // two instances of ours that nobody knows
+			for range 2 {
+				w.ghosts++
+				id := fmt.Sprintf("ghost-%d", w.ghosts)
+				a.has[id] = &running{up: w.now, Instance: assignment.Instance{ID: id, UID: id, Namespace: "default", Pod: id,
+					Address: netip.AddrFrom4([4]byte{10, 99, byte(w.ghosts >> 8), byte(w.ghosts)})}}
+				w.unknown[id] = true
+			}
 		}
 		what := rapid.IntRange(0, 15).Draw(t, "what "+name+" does")
 		for bit, do := range []func(*agent){w.takeTable, w.takeWork, w.act, w.deliver} {
@@ -165,7 +175,7 @@ func (w *world) checkedStep() {
 	if mustJSON(in) != before {
 		w.t.Fatal("Compute changed its input")
 	}
-	// Mutant: prune ranges over the map of bindings unsorted.
+	// Mutants: prune ranges over the map of bindings unsorted; strays are taken in the order of the report.
 	if a, b := mustJSON(p), mustJSON(reconcile.Compute(again)); a != b {
 		w.t.Fatalf("the same input gave another plan:\n%s\n%s", a, b)
 	}
@@ -351,7 +361,11 @@ func (w *world) checkWithdrawn(in reconcile.Input, p reconcile.Plan, old, b reco
 func (w *world) checkGone(in reconcile.Input, p reconcile.Plan) {
 	for name, a := range w.agents {
 		for id, r := range a.has {
-			if _, ok := p.State.Bindings[id]; !ok && !r.prepared {
+			_, ok := p.State.Bindings[id]
+			if ok {
+				delete(w.unknown, id)
+			}
+			if !ok && !r.prepared && !w.unknown[id] {
 				w.t.Fatalf("%s runs on %s and no binding knows it", id, name)
 			}
 		}
