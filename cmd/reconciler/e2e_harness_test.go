@@ -21,6 +21,15 @@ import (
 	"reconciler/reconcile/client"
 )
 
+// layouts is where images are built, once for all runs.
+const layouts = "../../dist/images"
+
+// layout builds an image, or finds it up to date.
+func layout(ctx context.Context, name string) error {
+	_, err := command(ctx, "../../examples/images", "go", "run", ".", "-out", layouts, name)
+	return err
+}
+
 // image is the test image's name in the registry.
 const image = lab.RegistryAddress + "/testpod:1"
 
@@ -80,8 +89,7 @@ func bringUp() (c *cluster, err error) {
 	if _, err := command(ctx, "../..", "go", "build", "-o", bin+"/", "./cmd/reconciler", "./cmd/containerd-shim-reconciler-v2"); err != nil {
 		return nil, err
 	}
-	layouts := filepath.Join(tmp, "images")
-	if _, err := command(ctx, "../../examples/images", "go", "run", ".", "-out", layouts, "testpod"); err != nil {
+	if err := layout(ctx, "testpod"); err != nil {
 		return nil, err
 	}
 	c = &cluster{binary: filepath.Join(bin, "reconciler"), work: filepath.Join(tmp, "work")}

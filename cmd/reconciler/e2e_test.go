@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"reconciler/cmd/internal/lab"
 	"reconciler/reconcile"
@@ -576,6 +579,55 @@ func TestLogsFollowAndStayBounded(t *testing.T) {
 	out, _, _ := c.cli(t, "logs", "--tail", "2", "talk")
 	if n := strings.Count(out, "\n"); n != 2 {
 		t.Errorf("--tail 2 printed %d lines:\n%s", n, out)
+	}
+}
+
+// The example of the article, as `make demo` runs it: MongoDB from outside, Celery by the service variables alone.
+func TestExamplePulp(t *testing.T) {
+	c := theLab(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	for _, name := range []string{"mongodb", "rabbitmq", "celery"} {
+		if err := layout(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.lab.Push(ctx, filepath.Join(layouts, name), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := command(ctx, "../../examples/mongodb", "go", "build", "-o", filepath.Dir(c.binary)+"/", "./mongo"); err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("../../examples/pulp/*.json")
+	if err != nil || len(sources) == 0 {
+		t.Fatal("no manifests: ", err)
+	}
+	tree := files{}
+	for _, path := range sources {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree["pulp/"+filepath.Base(path)] = string(text)
+	}
+	c.apply(t, tree)
+	ask := func(text string) (string, int) {
+		var out bytes.Buffer
+		code, err := c.lab.Exec(ctx, lab.Desktop, []string{"mongo", "10.245.2.2"}, lab.Stdio{In: strings.NewReader(text + "\n"), Out: &out, Err: &out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.String(), code
+	}
+	if out, code := ask("tasks 6 2"); code != 0 || !strings.Contains(out, "pulpworker-0") || !strings.Contains(out, "pulpworker-1") {
+		t.Errorf("tasks: exit %d\n%s", code, out)
+	}
+	if out, code := ask("show dbs"); code != 0 || !strings.Contains(out, "celery") {
+		t.Errorf("show dbs: exit %d\n%s", code, out)
+	}
+	host := c.instance(t, "pulpdb").Minion
+	if text, err := os.ReadFile(c.lab.Syslog(host)); err != nil || !strings.Contains(string(text), "mongodb") {
+		t.Errorf("the minion's syslog has %q, %v", text, err)
 	}
 }
 

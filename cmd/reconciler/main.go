@@ -26,7 +26,7 @@ func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 // Exit codes, the same for every verb. diff is the only one that uses exitChanges.
 const (
 	exitOK      = 0
-	exitChanges = 1 // diff: there is something to do; status --wait: it did not become healthy in time
+	exitChanges = 1 // diff: there is something to do; status --wait: it does not become as declared
 	exitError   = 2
 )
 
@@ -96,7 +96,7 @@ func newRoot() *cobra.Command {
 		Long: `reconciler runs containers on a fleet of Linux hosts (minions) from a Git repository of Pod, Service and
 ReplicationController definitions. There is no API server: push to the repository, and the fleet follows.
 
-Exit codes: 0 success; 1 diff found changes, or status --wait ran out of time; 2 error.`,
+Exit codes: 0 success; 1 diff found changes, or what status --wait waits for does not come; 2 error.`,
 		Example: `  reconciler local up              a cluster of three minions on this machine
   reconciler diff                  what a push of this working tree would change
   reconciler status --wait         wait until everything is as declared

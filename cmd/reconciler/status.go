@@ -23,7 +23,9 @@ func newStatus() *cobra.Command {
 		Long: `Say what is true, the worst first: the revision that was attempted and the one in force, sync and health of each object
 with the reason, and the minions.
 
-With --wait, wait until every object is Synced and Healthy. Exit codes: 0 success; 1 --wait ran out of time; 2 error.`,
+With --wait, wait until every object is Synced and Healthy. It does not wait for a commit that was refused.
+
+Exit codes: 0 success; 1 --wait ran out of time, or the newest commit is refused; 2 error.`,
 		Example: "  reconciler status\n  reconciler status --wait --timeout 2m\n  reconciler status -o json | jq .health",
 	}
 	server, output := addServerFlag(c), addOutputFlag(c)
@@ -50,7 +52,11 @@ With --wait, wait until every object is Synced and Healthy. Exit codes: 0 succes
 			err = print.Status(cmd.OutOrStdout(), st, colour(cmd.OutOrStdout()))
 		}
 		if err == nil && !done {
-			fmt.Fprintf(cmd.ErrOrStderr(), "reconciler: not Synced and Healthy after %s\n", *timeout)
+			why := fmt.Sprintf("not Synced and Healthy after %s", *timeout)
+			if hopeless(st) {
+				why = "the newest commit is refused; waiting does not help"
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "reconciler: %s\n", why)
 			return exitCode(exitChanges)
 		}
 		return err
@@ -61,6 +67,11 @@ With --wait, wait until every object is Synced and Healthy. Exit codes: 0 succes
 // settled tells whether there is nothing to wait for: all is well, or only another commit can change it.
 func settled(st reconcile.Status) bool {
 	return st.Sync == reconcile.Synced && st.Health == reconcile.Healthy
+}
+
+// hopeless tells whether waiting is in vain: the newest commit is refused, and only another commit changes that.
+func hopeless(st reconcile.Status) bool {
+	return len(st.Errors) > 0 && st.Attempted.Hash != "" && st.Attempted.Hash != st.Applied.Hash
 }
 
 // waitFor looks again and again until all is settled, and says on w what it waits for whenever that changes.
@@ -74,7 +85,7 @@ func waitFor(ctx context.Context, cl *client.Client, st reconcile.Status, timeou
 			fmt.Fprintln(w, text)
 			said = text
 		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || hopeless(st) {
 			return st, false, nil
 		}
 		select {
