@@ -163,31 +163,6 @@ func (c *step) noteMinions() {
 }
 
 // freeNetwork is the first /24 of the pod network that no minion has.
-func (c *step) freeNetwork() (netip.Prefix, bool) {
-	if c.networks == nil {
-		c.networks = map[netip.Addr]bool{}
-		for _, n := range c.st.Minions {
-			c.networks[n.Network.Addr()] = true
-		}
-	}
-	net := c.in.Settings.PodNet
-	for a := net.Masked().Addr(); net.Contains(a); {
-		four := a.As4()
-		// The first /24 is left out, so that minion n has network n as in 2014.
-		if a != net.Masked().Addr() && !c.networks[a] {
-			c.networks[a] = true
-			return netip.PrefixFrom(a, 24), true
-		}
-		if four[2]++; four[2] == 0 {
-			if four[1]++; four[1] == 0 {
-				break
-			}
-		}
-		a = netip.AddrFrom4(four)
-	}
-	return netip.Prefix{}, false
-}
-
 // observe joins reports with bindings.
 func (c *step) observe() {
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
@@ -294,72 +269,8 @@ func (c *step) decideRecords() {
 
 // choosePortal gives a service the portal IP it asks for, or one that is probed from the hash of its name; the zero address if
 // it cannot have one, which is warned of.
-func (c *step) choosePortal(s *schema.Service) netip.Addr {
-	net := c.in.Settings.PortalNet.Masked()
-	if c.portals == nil {
-		c.portals = map[netip.Addr]bool{}
-		for _, r := range c.st.Objects {
-			c.portals[r.Portal] = true
-		}
-	}
-	usable := func(a netip.Addr) bool {
-		return net.Contains(a) && a != net.Addr() && net.Contains(a.Next()) && !c.portals[a]
-	}
-	refuse := func(format string, args ...any) netip.Addr {
-		c.change(Change{Verb: Create, Object: s.Key(), Reason: "it has no portal IP", Waiting: fmt.Sprintf(format, args...), Blocked: true})
-		return netip.Addr{}
-	}
-	if s.Spec.ClusterIP != "" {
-		a, err := netip.ParseAddr(s.Spec.ClusterIP)
-		switch {
-		case err != nil || !net.Contains(a):
-			return refuse("portal IP %q is not in %s", s.Spec.ClusterIP, net)
-		case !usable(a):
-			return refuse("portal IP %s is taken", a)
-		}
-		c.portals[a] = true
-		return a
-	}
-	h := sha256.Sum256([]byte(s.Namespace + "/" + s.Name))
-	size := uint64(1) << (32 - net.Bits())
-	base := uint64(beUint32(net.Addr()))
-	start := (uint64(h[0])<<24 | uint64(h[1])<<16 | uint64(h[2])<<8 | uint64(h[3])) % size
-	for _, resting := range []bool{false, true} { // a resting address is better than none
-		for i := range size {
-			a := fromUint32(uint32(base + (start+i)%size))
-			if _, rests := c.st.Resting[a]; usable(a) && (resting || !rests) {
-				c.portals[a] = true
-				return a
-			}
-		}
-	}
-	return refuse("%s is used up", net)
-}
-
-func beUint32(a netip.Addr) uint32 {
-	b := a.As4()
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-}
-
-func fromUint32(v uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
-}
-
 // podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
-func (c *step) podAddress(minion string) (netip.Addr, bool) {
-	net := c.st.Minions[minion].Network
-	for a := net.Addr().Next().Next(); net.Contains(a.Next()); a = a.Next() {
-		if _, rests := c.st.Resting[a]; !c.taken[a] && !rests {
-			c.taken[a] = true
-			return a, true
-		}
-	}
-	return netip.Addr{}, false
-}
-
 // rest keeps a freed address from being given again at once.
-func (c *step) rest(a netip.Addr) { c.st.Resting[a] = c.now.Add(c.in.Settings.Rest) }
-
 // next is the next number of the fleet's sequence.
 func (c *step) next() uint64 {
 	c.st.Sequence++

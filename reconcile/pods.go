@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"reconciler/reconcile/assignment"
-	"reconciler/reconcile/place"
 	"reconciler/schema"
 )
 
@@ -87,37 +86,6 @@ func (c *step) slots() map[string][]string {
 }
 
 // adopt gives every stray a binding: as the instance that is wanted, or as one that is to be drained.
-func (c *step) adopt() {
-	if len(c.strays) == 0 {
-		return
-	}
-	wanted := map[string]want{}
-	for _, w := range c.wants() {
-		wanted[slot(w.key.Namespace, w.pod, w.controller)] = w
-	}
-	slots := c.slots()
-	for _, s := range c.strays {
-		i := s.status
-		b := Binding{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Minion: s.minion, Address: i.Address,
-			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now}
-		at := slot(i.Namespace, i.Pod, i.Controller)
-		w, ok := wanted[at]
-		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.taken[i.Address] {
-			b.Spec, b.Labels, b.Annotations = *w.spec, w.labels, w.annotations
-			b.Env = c.variables(i.Namespace)
-			slots[at] = append(slots[at], b.ID)
-		} else {
-			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
-		}
-		c.st.Bindings[b.ID] = b
-		c.taken[b.Address] = true
-		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
-		if m := c.in.Minions[s.minion]; m.Report != nil {
-			c.observed[b.ID] = &s.status
-		}
-	}
-}
-
 // decidePods goes through every declared pod and does what may be done for it now.
 func (c *step) decidePods() {
 	slots := c.slots()
@@ -421,83 +389,10 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 }
 
 // fitsInstead tells whether a pod fits on the minion of an instance in its place.
-func (c *step) fitsInstead(old Binding, d place.Demand) bool {
-	back := demand(&old.Spec, old.Namespace, old.Pod, old.Controller)
-	return c.fleet.FitsInstead(old.Minion, d, back)
-}
-
 // create places a pod that has no instance that stays.
-func (c *step) create(w want, again bool) {
-	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git"}
-	if _, known := c.in.State.Objects[w.key.String()]; again || known {
-		ch.Reason = "declared in Git"
-	}
-	if n := c.count[w.key.String()]; w.controller != "" && c.had[w.key.String()] > 0 && c.had[w.key.String()] < n {
-		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
-	}
-	minion, why := c.fleet.Choose(demand(w.spec, w.key.Namespace, w.pod, w.controller))
-	if minion == "" {
-		ch.Waiting, ch.Blocked = why, true
-		c.change(ch)
-		return
-	}
-	ch.Minion = minion
-	ch.Instance = c.bind(w, minion, assignment.Run, &ch)
-	c.change(ch)
-}
-
 // variablesMax is the size in bytes from which on a block of service variables is refused.
-const variablesMax = 1 << 20
-
 // bind decides that a pod lives on a minion and returns the new instance, or blocks the change and returns "".
-func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
-	env := c.variables(w.key.Namespace)
-	size := 0
-	for _, e := range env {
-		size += len(e.Name) + len(e.Value) + 2
-	}
-	if size > variablesMax {
-		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", size, variablesMax), true
-		return ""
-	}
-	address, ok := c.podAddress(minion)
-	if !ok {
-		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
-		return ""
-	}
-	uid := c.uid()
-	digits := strings.ReplaceAll(uid, "-", "")
-	id := w.pod + "-" + digits[:5]
-	for n := 6; ; n++ {
-		if _, taken := c.st.Bindings[id]; !taken {
-			break
-		}
-		id = w.pod + "-" + digits[:n]
-	}
-	c.st.Bindings[id] = Binding{
-		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
-		Hash: w.hash, Spec: *w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
-		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
-	}
-	c.fleet.Take(minion, demand(w.spec, w.key.Namespace, w.pod, w.controller))
-	return id
-}
-
 // variables are the service variables of a namespace as they are now.
-func (c *step) variables(namespace string) []schema.EnvVar {
-	if env, ok := c.env[namespace]; ok {
-		return env
-	}
-	var all []schema.ServiceAddress
-	for _, s := range c.set.Services {
-		if p := c.st.Objects[s.Key().String()].Portal; s.Namespace == namespace && p.IsValid() {
-			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
-		}
-	}
-	c.env[namespace] = schema.ServiceVariables(all)
-	return c.env[namespace]
-}
-
 // goAway begins an instance's end: it drains, or stops at once if it never ran.
 func (c *step) goAway(id, why string) {
 	b := c.st.Bindings[id]
@@ -541,19 +436,6 @@ func (c *step) prune() {
 }
 
 // demand is what a pod needs of a minion.
-func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
-	l := s.Limits()
-	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Name: s.NodeName, Group: owner(namespace, pod, controller).String()}
-	for i := range s.Containers {
-		for _, p := range s.Containers[i].Ports {
-			if p.HostPort != 0 {
-				d.Ports = append(d.Ports, fmt.Sprintf("%s/%d", p.Protocol.Proto(), p.HostPort))
-			}
-		}
-	}
-	return d
-}
-
 // explain says how the declared spec differs from an instance's.
 func (c *step) explain(ch *Change, w want, old string) {
 	b := c.st.Bindings[old]

@@ -1,0 +1,36 @@
+package reconcile
+
+import (
+	"reconciler/reconcile/assignment"
+)
+
+func (c *step) adopt() {
+	if len(c.strays) == 0 {
+		return
+	}
+	wanted := map[string]want{}
+	for _, w := range c.wants() {
+		wanted[slot(w.key.Namespace, w.pod, w.controller)] = w
+	}
+	slots := c.slots()
+	for _, s := range c.strays {
+		i := s.status
+		b := Binding{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Minion: s.minion, Address: i.Address,
+			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now}
+		at := slot(i.Namespace, i.Pod, i.Controller)
+		w, ok := wanted[at]
+		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.taken[i.Address] {
+			b.Spec, b.Labels, b.Annotations = *w.spec, w.labels, w.annotations
+			b.Env = c.variables(i.Namespace)
+			slots[at] = append(slots[at], b.ID)
+		} else {
+			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
+		}
+		c.st.Bindings[b.ID] = b
+		c.taken[b.Address] = true
+		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
+		if m := c.in.Minions[s.minion]; m.Report != nil {
+			c.observed[b.ID] = &s.status
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
+	"reconciler/schema"
+)
+
+func (c *step) fitsInstead(old Binding, d place.Demand) bool {
+	back := demand(&old.Spec, old.Namespace, old.Pod, old.Controller)
+	return c.fleet.FitsInstead(old.Minion, d, back)
+}
+
+func (c *step) create(w want, again bool) {
+	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git"}
+	if _, known := c.in.State.Objects[w.key.String()]; again || known {
+		ch.Reason = "declared in Git"
+	}
+	if n := c.count[w.key.String()]; w.controller != "" && c.had[w.key.String()] > 0 && c.had[w.key.String()] < n {
+		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
+	}
+	minion, why := c.fleet.Choose(demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	if minion == "" {
+		ch.Waiting, ch.Blocked = why, true
+		c.change(ch)
+		return
+	}
+	ch.Minion = minion
+	ch.Instance = c.bind(w, minion, assignment.Run, &ch)
+	c.change(ch)
+}
+
+const variablesMax = 1 << 20
+
+func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
+	env := c.variables(w.key.Namespace)
+	size := 0
+	for _, e := range env {
+		size += len(e.Name) + len(e.Value) + 2
+	}
+	if size > variablesMax {
+		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", size, variablesMax), true
+		return ""
+	}
+	address, ok := c.podAddress(minion)
+	if !ok {
+		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
+		return ""
+	}
+	uid := c.uid()
+	digits := strings.ReplaceAll(uid, "-", "")
+	id := w.pod + "-" + digits[:5]
+	for n := 6; ; n++ {
+		if _, taken := c.st.Bindings[id]; !taken {
+			break
+		}
+		id = w.pod + "-" + digits[:n]
+	}
+	c.st.Bindings[id] = Binding{
+		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
+		Hash: w.hash, Spec: *w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
+		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
+	}
+	c.fleet.Take(minion, demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	return id
+}
+
+func (c *step) variables(namespace string) []schema.EnvVar {
+	if env, ok := c.env[namespace]; ok {
+		return env
+	}
+	var all []schema.ServiceAddress
+	for _, s := range c.set.Services {
+		if p := c.st.Objects[s.Key().String()].Portal; s.Namespace == namespace && p.IsValid() {
+			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
+		}
+	}
+	c.env[namespace] = schema.ServiceVariables(all)
+	return c.env[namespace]
+}
+
+func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
+	l := s.Limits()
+	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Name: s.NodeName, Group: owner(namespace, pod, controller).String()}
+	for i := range s.Containers {
+		for _, p := range s.Containers[i].Ports {
+			if p.HostPort != 0 {
+				d.Ports = append(d.Ports, fmt.Sprintf("%s/%d", p.Protocol.Proto(), p.HostPort))
+			}
+		}
+	}
+	return d
+}
