@@ -8,4 +8,9 @@
 // the answer.
 //
 // Unknown is never absent: a minion that has not reported keeps its instances, and only a report shows that one is gone.
+//
+// A controller is replaced start-first, one replica at a time, and stop-first where a replica does not fit beside its old
+// instance; a bare pod always stop-first, and never while an earlier instance may run on a lost minion. An instance stops
+// only when every minion that holds a lease has acknowledged a table without it (or after the drain timeout) and its own
+// minion has listed it, so that a later report without it means that it is gone.
 package reconcile
