@@ -49,15 +49,17 @@ type Agent struct {
 	routes  chan struct{} // room for one: the route loop has
 	slots   chan struct{} // one per instance that may be starting
 
-	mu       sync.Mutex        // protects the fields below, never held over I/O
-	progress map[string]string // by instance: what its pull says
-	problem  string            // of the routes
+	mu       sync.Mutex         // protects the fields below, never held over I/O
+	progress map[string]string  // by instance: what its pull says
+	problems []string           // of the routes
+	refusals [errorKinds]string // what is not in force, and why
 
 	// Owned by the pod loop.
 	memory   map[string]*Memory
 	workers  map[string]*worker
 	done     chan outcome
 	observed []Observed
+	looked   bool // observed is something
 	last     *assignment.Report
 	lastSent time.Time
 }
@@ -156,10 +158,9 @@ func (a *Agent) step(ctx context.Context, spawn func(func())) time.Time {
 	kept, taken, refused := a.keep.offerAssignment(assigned, a.Minion)
 	switch {
 	case refused != "":
-		a.Log.Error("refused assignment", "minion", a.Minion, "err", refused)
-		a.Controller.Ack(assignment.Generation{}, assignment.Generation{}, refused)
+		a.acknowledge(assignment.Generation{}, assignment.Generation{}, podErrors, refused)
 	case kept.Assignment != nil:
-		a.Controller.Ack(assignment.Generation{}, kept.Assignment.Generation, "")
+		a.acknowledge(assignment.Generation{}, kept.Assignment.Generation, podErrors, "")
 		if taken {
 			a.Log.Debug("took assignment", "generation", kept.Assignment.Generation.String())
 			poke(a.routes) // the pod network may be new
@@ -172,11 +173,13 @@ func (a *Agent) step(ctx context.Context, spawn func(func())) time.Time {
 	if err != nil {
 		if ctx.Err() == nil {
 			a.Log.Warn("could not observe the runtime", "err", err)
-			a.report(ctx, kept.Assignment, []string{"runtime: " + err.Error()}, now)
+			if a.looked { // before the first look nothing is known, and unknown is not "not running"
+				a.report(ctx, kept.Assignment, []string{"runtime: " + err.Error()}, now)
+			}
 		}
 		return now.Add(retryAfter)
 	}
-	a.observed = observed
+	a.observed, a.looked = observed, true
 	next := now.Add(observeEvery)
 	if kept.Assignment != nil {
 		next = earlier(next, a.act(ctx, kept.Assignment, spawn, now))
@@ -203,7 +206,7 @@ func (a *Agent) act(ctx context.Context, assigned *assignment.Assignment, spawn 
 			a.memory[d.ID] = m
 		}
 		if w := a.workers[d.ID]; w != nil {
-			if d.Phase == assignment.Stop && w.verb != TakeOff {
+			if (d.Phase == assignment.Drain || d.Phase == assignment.Stop) && w.verb != TakeOff {
 				w.cancel() // its end wakes us
 			}
 			continue
@@ -237,9 +240,7 @@ func (a *Agent) act(ctx context.Context, assigned *assignment.Assignment, spawn 
 // problems, what was observed last still stands.
 func (a *Agent) report(ctx context.Context, assigned *assignment.Assignment, problems []string, now time.Time) {
 	a.mu.Lock()
-	if a.problem != "" {
-		problems = append(problems, "routes: "+a.problem)
-	}
+	problems = append(problems, a.problems...)
 	progress := make(map[string]string, len(a.progress))
 	for id, p := range a.progress {
 		progress[id] = p

@@ -295,3 +295,63 @@ func TestNetworkIsRepaired(t *testing.T) {
 		}
 	})
 }
+
+// Mutant: giving up on the services when a peer cannot be reached.
+func TestAnUnreachablePeerStopsNoService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		m.network.fail = errors.New("network is unreachable")
+		defer m.boot()()
+		m.link.send(work(1), table(4, netproxy.Service{Name: "db"}))
+		settle(time.Second)
+		if m.link.acked.table.Counter != 4 || len(m.router.services) != 1 {
+			t.Errorf("acknowledged %v, routes %v", m.link.acked.table, m.router.services)
+		}
+		if r := m.link.reports[len(m.link.reports)-1]; len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "unreachable") {
+			t.Errorf("reported %q", r.Problems)
+		}
+	})
+}
+
+// Mutant: reporting before the runtime was looked at once.
+func TestNothingIsSaidBeforeTheFirstLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		kill := m.boot()
+		m.link.send(work(1, instance("web", "i:1", assignment.Run)), nil)
+		settle(time.Second)
+		kill()
+		said := len(m.link.reports)
+		m.runtime.down = true
+		defer m.boot()()
+		settle(time.Minute)
+		if n := len(m.link.reports) - said; n > 0 {
+			t.Errorf("said %d times what it did not know: %+v", n, m.link.reports[len(m.link.reports)-1])
+		}
+		m.runtime.mu.Lock()
+		m.runtime.down = false
+		m.runtime.mu.Unlock()
+		settle(5 * time.Second)
+		if s := m.link.last("web"); s == nil || s.Up.IsZero() {
+			t.Errorf("reported %+v", s)
+		}
+	})
+}
+
+// Mutant: letting a start go on that was under way when the instance began to drain.
+func TestDrainInterruptsAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		m.runtime.pulling["i:slow"] = make(chan struct{})
+		defer m.boot()()
+		m.link.send(work(1, instance("web", "i:slow", assignment.Run)), nil)
+		settle(time.Second)
+		m.link.send(work(2, instance("web", "i:slow", assignment.Drain)), nil)
+		settle(time.Second)
+		close(m.runtime.pulling["i:slow"])
+		settle(time.Minute)
+		if n := m.runtime.starts["web/c"]; n != 0 {
+			t.Errorf("a draining instance was started %d times", n)
+		}
+	})
+}

@@ -153,6 +153,7 @@ type fakeNetwork struct {
 	attached map[string]netip.Addr
 	attaches int
 	peers    []assignment.Peer
+	fail     error // of SetRoutes
 	changed  chan struct{}
 }
 
@@ -175,7 +176,7 @@ func (f *fakeNetwork) SetRoutes(_ context.Context, _ string, peers []assignment.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.peers = peers
-	return nil
+	return f.fail
 }
 
 func (f *fakeNetwork) Changed() <-chan struct{} { return f.changed }
@@ -197,6 +198,8 @@ func (f *fakeRouter) Apply(_ context.Context, services []netproxy.Service, _ net
 	f.services = services
 	return nil
 }
+
+func (f *fakeRouter) Refused() []string { return nil }
 
 func (f *fakeRouter) Changed() <-chan struct{} { return f.changed }
 

@@ -122,6 +122,8 @@ type Router interface {
 	// Apply makes the kernel route exactly services and returns when it does. local is the minion's pod network, whose
 	// endpoints may be their own clients.
 	Apply(ctx context.Context, services []netproxy.Service, local netip.Prefix) error
+	// Refused says, for people, which services or addresses of the last Apply are not routed here, and why.
+	Refused() []string
 	// Changed receives when somebody else may have changed our table; it has room for one. Apply then repairs it.
 	Changed() <-chan struct{}
 }

@@ -2,7 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"reconciler/reconcile/assignment"
@@ -42,8 +45,7 @@ func (a *Agent) route(ctx context.Context, repair bool) error {
 	_, table := a.Controller.Latest()
 	kept, taken, refused := a.keep.offerTable(table)
 	if refused != "" {
-		a.Log.Error("refused routes", "minion", a.Minion, "err", refused)
-		a.Controller.Ack(assignment.Generation{}, assignment.Generation{}, refused)
+		a.acknowledge(assignment.Generation{}, assignment.Generation{}, routeErrors, refused)
 	}
 	if kept.Table == nil {
 		return nil
@@ -55,31 +57,63 @@ func (a *Agent) route(ctx context.Context, repair bool) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	err := a.Network.SetRoutes(ctx, a.Minion, kept.Table.Minions)
-	if err == nil {
-		err = a.Router.Apply(ctx, kept.Table.Services, local)
+	// A peer that cannot be reached must not keep the services from being routed: only they are acknowledged.
+	peers := a.Network.SetRoutes(ctx, a.Minion, kept.Table.Minions)
+	err := a.Router.Apply(ctx, kept.Table.Services, local)
+	var problems []string
+	if peers != nil {
+		problems = append(problems, "routes to other minions: "+peers.Error())
+	}
+	if err != nil {
+		problems = append(problems, "service routes: "+err.Error())
+	} else {
+		problems = append(problems, a.Router.Refused()...)
 	}
 	a.mu.Lock()
-	was := a.problem
-	a.problem = ""
-	if err != nil {
-		a.problem = err.Error()
-	}
-	changed := was != a.problem
+	changed := !slices.Equal(a.problems, problems)
+	a.problems = problems
 	a.mu.Unlock()
 	if changed {
 		poke(a.wake)
 	}
 	if err != nil {
-		a.Controller.Ack(assignment.Generation{}, assignment.Generation{}, "routes: "+err.Error())
-		return err
+		a.acknowledge(assignment.Generation{}, assignment.Generation{}, routeErrors, "service routes: "+err.Error())
+		return errors.Join(err, peers)
 	}
 	if refused == "" {
-		a.Controller.Ack(kept.Table.Generation, assignment.Generation{}, "")
+		a.acknowledge(kept.Table.Generation, assignment.Generation{}, routeErrors, "")
+	}
+	if peers != nil {
+		return peers
 	}
 	if taken || repair {
 		a.Log.Info("applied routes", "generation", kept.Table.Generation.String(), "services", len(kept.Table.Services), "repair", repair,
 			"took", time.Since(began).Round(100*time.Microsecond).String())
 	}
 	return nil
+}
+
+// Whose error an acknowledgement carries: each loop has its own, and what is said is both.
+const (
+	podErrors = iota
+	routeErrors
+	errorKinds
+)
+
+// acknowledge tells the controller what is in force, with the errors of both loops. A new error is logged once.
+func (a *Agent) acknowledge(table, work assignment.Generation, kind int, problem string) {
+	a.mu.Lock()
+	changed := a.refusals[kind] != problem
+	a.refusals[kind] = problem
+	var all []string
+	for _, p := range a.refusals {
+		if p != "" {
+			all = append(all, p)
+		}
+	}
+	a.mu.Unlock()
+	if changed && problem != "" {
+		a.Log.Error("not in force", "minion", a.Minion, "err", problem)
+	}
+	a.Controller.Ack(table, work, strings.Join(all, "; "))
 }

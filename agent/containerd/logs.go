@@ -127,7 +127,7 @@ func (r *Runtime) ended(ctx context.Context, id string) bool {
 		return gone(err)
 	}
 	tasks, err := r.tasks(ctx)
-	return err == nil && r.observed(c, tasks[id]).State == agent.Exited
+	return err == nil && r.observed(ctx, c, tasks[id]).State == agent.Exited
 }
 
 // follower reads what is appended to f until the container has ended or ctx has, and begins again when f was cut.

@@ -15,6 +15,8 @@ import (
 	tasktypes "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"reconciler/agent"
 	"reconciler/reconcile/assignment"
@@ -39,7 +41,7 @@ func (r *Runtime) Observe(ctx context.Context) ([]agent.Observed, error) {
 			o = &v
 			found[who.ID] = o
 		}
-		seen := r.observed(c, processes[c.ID])
+		seen := r.observed(ctx, c, processes[c.ID])
 		// After a crash in the middle of a restart there may be two attempts; only the newer one counts.
 		switch i := slices.IndexFunc(o.Containers, func(x agent.ObservedContainer) bool { return x.Name == seen.Name }); {
 		case i < 0:
@@ -79,14 +81,32 @@ func (r *Runtime) tasks(ctx context.Context) (map[string]*tasktypes.Process, err
 	return m, nil
 }
 
-// observed is one container with its process, nil if it has no task.
-func (r *Runtime) observed(c containers.Container, p *tasktypes.Process) agent.ObservedContainer {
+// task asks for one task alone; nil only if containerd says that there is none. A shim that does not answer is a process of
+// which nothing else is known.
+func (r *Runtime) task(ctx context.Context, id string) *tasktypes.Process {
+	resp, err := r.client.TaskService().Get(namespaces.WithNamespace(ctx, namespace), &tasks.GetRequest{ContainerID: id})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return nil
+	case err != nil:
+		r.cfg.Log.Warn("task does not answer", "container", id, "err", err)
+		return &tasktypes.Process{ID: id, Status: tasktypes.Status_UNKNOWN}
+	}
+	return resp.Process
+}
+
+// observed is one container with its process, nil if the list of tasks had none: a list leaves out the task of a shim that
+// does not answer in time, so only the answer that there is no such task makes a container that was started a lost one.
+func (r *Runtime) observed(ctx context.Context, c containers.Container, p *tasktypes.Process) agent.ObservedContainer {
 	o := agent.ObservedContainer{Name: c.Labels[labelContainer], Image: c.Image, ID: c.ID, State: agent.Created}
 	o.Attempt, o.Last = attemptOf(c)
 	instance := c.Labels[labelInstance]
 	rec, started := r.cfg.readRecord(instance, c.ID)
 	if o.StartedAt = rec.StartedAt; !started {
 		o.StartedAt = c.CreatedAt
+	}
+	if p == nil && started && rec.FinishedAt.IsZero() {
+		p = r.task(ctx, c.ID)
 	}
 	switch {
 	case !rec.FinishedAt.IsZero():

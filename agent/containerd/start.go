@@ -55,7 +55,7 @@ func (r *Runtime) Start(ctx context.Context, p agent.Pod, container string, atte
 			return err
 		}
 		for _, old := range list {
-			processes[old.ID] = r.observed(old, tasks[old.ID])
+			processes[old.ID] = r.observed(ctx, old, tasks[old.ID])
 		}
 	}
 	listed()
