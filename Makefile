@@ -20,7 +20,7 @@ setup-check:
 	@examples/setup.sh git protoc
 
 setup-test:
-	@examples/setup.sh git runc mmdebstrap ip nft logger setpriv
+	@examples/setup.sh git runc mmdebstrap ip nft logger setpriv gcc
 
 images: setup ## the images of the example and of the tests, each once, in dist/images
 	cd examples/images && go run . --out ../../dist/images

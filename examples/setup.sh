@@ -2,7 +2,7 @@
 # Installs the Debian packages that the programs named on the command line come from, if one of them is missing.
 set -euo pipefail
 
-declare -A package=([ip]=iproute2 [nft]=nftables [conntrack]=conntrack [logger]=bsdutils [setpriv]=util-linux [protoc]=protobuf-compiler)
+declare -A package=([ip]=iproute2 [nft]=nftables [conntrack]=conntrack [logger]=bsdutils [setpriv]=util-linux [protoc]=protobuf-compiler [gcc]="gcc libc6-dev")
 missing=()
 for program in "$@"; do
     if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null; then
@@ -17,4 +17,4 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
-apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+apt-get -qq install -y --no-install-recommends ${missing[*]} >/dev/null

@@ -85,6 +85,8 @@ func pickContainer(i *reconcile.InstanceStatus, args []string) (string, error) {
 	switch {
 	case len(args) == 1:
 		return "", hinted{fmt.Errorf("pod %q has no container %q", i.Binding.Pod, args[0]), "it has " + strings.Join(names, ", ")}
+	case len(names) == 0:
+		return "", fmt.Errorf("nothing is known of the containers of %q: it was found on its minion and is not wanted", i.Binding.ID)
 	case len(names) > 1:
 		return "", hinted{fmt.Errorf("pod %q has %d containers", i.Binding.Pod, len(names)), "name one of " + strings.Join(names, ", ")}
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -23,10 +24,10 @@ import (
 
 func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 
-// Exit codes, the same for every verb. diff is the only one that uses exitChanges.
+// Exit codes, the same for every verb; local exec has those of its command.
 const (
 	exitOK      = 0
-	exitChanges = 1 // diff: there is something to do; status --wait: it does not become as declared
+	exitChanges = 1 // diff: there is something to do; local status: something does not run; status --wait: it does not become as declared
 	exitError   = 2
 )
 
@@ -76,7 +77,7 @@ func ended(stderr io.Writer, err error) int {
 		return int(code)
 	}
 	var other interface{ ExitCode() int } // of a program that was to be run for somebody
-	if errors.As(err, &other) {
+	if ran := (*exec.ExitError)(nil); errors.As(err, &other) && !errors.As(err, &ran) {
 		fmt.Fprintf(stderr, "reconciler: %v\n", err)
 		return other.ExitCode()
 	}

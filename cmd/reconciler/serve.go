@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/git"
@@ -183,19 +184,18 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of socket: %w", err)
 	}
-	if c, err := net.Dial("unix", path); err == nil {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("listen on %s: another server answers there", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("replace stale socket: %w", err)
 	}
+	was := unix.Umask(0o177) // the socket is never there with another mode
 	l, err := net.Listen("unix", path)
+	unix.Umask(was)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the command line: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), l.Close())
 	}
 	return l, nil
 }

@@ -64,7 +64,7 @@ Exit codes: 0 success; 1 --wait ran out of time, or the newest commit is refused
 	return c
 }
 
-// settled tells whether there is nothing to wait for: all is well, or only another commit can change it.
+// settled tells whether there is nothing to wait for: all is as declared and well.
 func settled(st reconcile.Status) bool {
 	return st.Sync == reconcile.Synced && st.Health == reconcile.Healthy
 }

@@ -57,9 +57,10 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return c.text(ctx, http.MethodGet, "/v1/version", nil)
 }
 
-// Token makes a join token for uses joins (0: any number), valid for d.
-func (c *Client) Token(ctx context.Context, uses int, d time.Duration) (string, error) {
-	return c.text(ctx, http.MethodPost, "/v1/tokens", url.Values{"uses": {strconv.Itoa(uses)}, "valid": {d.String()}})
+// Token makes a join token for uses joins (0: any number), valid for d; with a minion for that name alone, which may have
+// joined before.
+func (c *Client) Token(ctx context.Context, minion string, uses int, d time.Duration) (string, error) {
+	return c.text(ctx, http.MethodPost, "/v1/tokens", url.Values{"minion": {minion}, "uses": {strconv.Itoa(uses)}, "valid": {d.String()}})
 }
 
 // Logs streams a container's log. The caller closes it.

@@ -20,7 +20,7 @@ import (
 //	GET  /v1/snapshot  reconcile.Input, against which a diff is computed
 //	GET  /v1/plan      reconcile.Plan of the last step
 //	GET  /v1/logs      ?minion=&instance=&container=&follow=&tail=&previous=: the log, as text, as it comes
-//	POST /v1/tokens    ?uses=&valid=: a join token, as text
+//	POST /v1/tokens    ?uses=&valid=&minion=: a join token, as text; with minion for that name alone, which may have joined before
 //	GET  /v1/version   text
 //
 // An error is a text with a status of 400 and above. Whoever can open the socket may do all of this, so the socket is for
@@ -36,10 +36,10 @@ func (s *Server) API(version string) http.Handler {
 				return
 			}
 		}
-		s.answer(w, s.Status())
+		s.answer(w, func() any { return s.Status() })
 	})
-	mux.HandleFunc("GET /v1/snapshot", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Snapshot()) })
-	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.Plan()) })
+	mux.HandleFunc("GET /v1/snapshot", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Snapshot() }) })
+	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Plan() }) })
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) })
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/tokens", s.token)
@@ -64,7 +64,13 @@ func ServeAPI(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-func (s *Server) answer(w http.ResponseWriter, v any) {
+// answer sends a value as JSON, or says that nothing is known yet.
+func (s *Server) answer(w http.ResponseWriter, what func() any) {
+	if !s.Ready() {
+		http.Error(w, "the server has just started and has not completed a step yet", http.StatusServiceUnavailable)
+		return
+	}
+	v := what()
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		s.Log.Debug("could not answer", "err", err)
@@ -78,7 +84,12 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	t, err := s.Fleet.Token(r.Context(), uses, valid)
+	var t string
+	if minion := r.FormValue("minion"); minion != "" {
+		t, err = s.Fleet.TokenFor(r.Context(), minion, valid)
+	} else {
+		t, err = s.Fleet.Token(r.Context(), uses, valid)
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -49,4 +49,6 @@ type Fleet interface {
 	Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error)
 	// Token makes a join token that is good for uses joins (0: any number) until it expires.
 	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
+	// TokenFor makes a join token for one minion by name, which may have joined before with a key that it lost.
+	TokenFor(ctx context.Context, minion string, validFor time.Duration) (string, error)
 }

@@ -31,8 +31,8 @@ type Config struct {
 	Source   Source
 	Store    Store
 	Fleet    Fleet
-	// Load turns a revision's tree into the objects it declares, or all its errors: an error that unwraps to several is
-	// shown as several.
+	// Load turns a revision's tree into the objects it declares, or all its errors: an error that unwraps to several says
+	// what is wrong with the commit, and it is not tried again; any other, that the tree could not be read.
 	Load func(fs.FS) (*schema.Set, []string, error)
 	Log  *slog.Logger
 }
@@ -54,6 +54,7 @@ type Server struct {
 	fresh chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
 
 	mu     sync.RWMutex // protects the fields below
+	ready  bool         // a step was completed, so that there is something to say
 	input  reconcile.Input
 	plan   reconcile.Plan
 	status reconcile.Status
@@ -182,7 +183,7 @@ func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
 	status := reconcile.Summarize(in, plan)
 	s.mu.Lock()
 	s.input, s.plan, s.status = in, plan, status
-	s.input.State = plan.State
+	s.input.State, s.ready = plan.State, true
 	s.mu.Unlock()
 	next := now.Add(statusEvery)
 	if !plan.Wake.IsZero() && plan.Wake.Before(next) {
@@ -216,8 +217,13 @@ func (s *Server) look(ctx context.Context, now time.Time) {
 		return
 	}
 	set, warnings, err := s.Load(tree)
-	if err != nil {
+	var many interface{ Unwrap() []error }
+	switch {
+	case errors.As(err, &many):
 		s.refuse(head, now, err)
+		return
+	case err != nil: // the tree could not be read: nothing is known of this commit, and it is tried again
+		s.refuse(reconcile.Revision{}, now, fmt.Errorf("load %s: %w", head.Hash, err))
 		return
 	}
 	s.Log.Info("loaded revision", "revision", head.Hash, "objects", set.Len(), "took", time.Since(now).Round(time.Millisecond).String())
@@ -241,6 +247,13 @@ func (s *Server) refuse(r reconcile.Revision, now time.Time, err error) {
 	s.Log.Error("refused revision", "revision", r.Hash, "err", err)
 	s.attempt = reconcile.Attempt{Revision: r, Errors: texts, Since: now}
 	s.head, s.set, s.warnings = reconcile.Revision{}, nil, nil
+}
+
+// Ready tells whether a step was completed: before that, nothing is known and the other methods answer with zero values.
+func (s *Server) Ready() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.ready
 }
 
 // Status is what was true at the last step.

@@ -164,6 +164,10 @@ func (w agents) Logs(context.Context, string, assignment.LogRequest) (io.ReadClo
 
 func (w agents) Token(context.Context, int, time.Duration) (string, error) { return "r1.token", nil }
 
+func (w agents) TokenFor(_ context.Context, minion string, _ time.Duration) (string, error) {
+	return "r1.token-for-" + minion, nil
+}
+
 // join adds a minion that reports nothing running.
 func (w *world) join(name string) {
 	w.minions[name] = &reconcile.Minion{Connected: true, LastSeen: time.Now(), Reported: time.Now(), Report: &assignment.Report{
@@ -192,6 +196,9 @@ func loadWords(tree fs.FS) (*schema.Set, []string, error) {
 	err := fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
+		}
+		if path == "unreadable" {
+			return errors.New("it cannot be read")
 		}
 		b, err := fs.ReadFile(tree, path)
 		if string(b) == "bad" {
@@ -267,6 +274,9 @@ func TestWhateverGitDoesTheFleetStays(t *testing.T) {
 		{"a commit that does not load", func(w *world) { w.push("c2", map[string]string{"a": "bad", "b": "bad"}) }, "a:1:1: bad|b:1:1: bad"},
 		{"an empty tree", func(w *world) { w.push("c2", nil) }, "Allow-Delete"},
 		{"a branch that vanishes", func(w *world) { w.mu.Lock(); w.head = ""; w.mu.Unlock(); w.git <- struct{}{} }, "does not exist"},
+		{"a tree that cannot be read for a moment", func(w *world) {
+			w.push("c2", map[string]string{"a": "i:9", "unreadable": ""})
+		}, "cannot be read"},
 		{"a repository that does not answer", func(w *world) { w.mu.Lock(); w.gitDown = true; w.mu.Unlock(); w.git <- struct{}{} }, "does not answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -385,6 +395,15 @@ func TestAPI(t *testing.T) {
 	s, kill := w.boot(t, 1)
 	defer kill()
 	h := s.API("v0")
+	if r, err := New(s.Config); err != nil {
+		t.Fatal(err)
+	} else { // before its first step
+		a := httptest.NewRecorder()
+		r.API("v0").ServeHTTP(a, httptest.NewRequest("GET", "/v1/snapshot", nil))
+		if a.Code != 503 {
+			t.Errorf("a server that knows nothing yet answers %d %s", a.Code, a.Body)
+		}
+	}
 	get := func(path string) string {
 		r := httptest.NewRecorder()
 		method := "GET"
@@ -403,12 +422,13 @@ func TestAPI(t *testing.T) {
 		t.Errorf("snapshot %+v, %v", in, err)
 	}
 	for path, want := range map[string]string{
-		"/v1/version":                "200 v0",
-		"/v1/logs?tail=-1":           "200 one\ntwo\n",
-		"/v1/logs":                   "400 tail",
-		"/v1/tokens?uses=1&valid=1h": "200 r1.token",
-		"/v1/tokens?uses=x&valid=1h": "400 ",
-		"/v1/nothing":                "404 ",
+		"/v1/version":                          "200 v0",
+		"/v1/logs?tail=-1":                     "200 one\ntwo\n",
+		"/v1/logs":                             "400 tail",
+		"/v1/tokens?uses=1&valid=1h":           "200 r1.token",
+		"/v1/tokens?uses=1&valid=1h&minion=m1": "200 r1.token-for-m1",
+		"/v1/tokens?uses=x&valid=1h":           "400 ",
+		"/v1/nothing":                          "404 ",
 	} {
 		if got := get(path); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q, want %q", path, got, want)

@@ -226,10 +226,11 @@ func pid(s lab.Status, name string) int {
 	return 0
 }
 
+// Mutants: nothing is ended by its namespace; the start time of a pid file is not compared; pins stay mounted; cgroups stay.
 func TestDownLeavesNothing(t *testing.T) {
-	cases := map[string]func(t *testing.T, l *lab.Lab, dir string){
-		"after up": func(*testing.T, *lab.Lab, string) {},
-		"after every daemon was killed": func(t *testing.T, l *lab.Lab, _ string) {
+	cases := map[string]func(t *testing.T, l *lab.Lab, dir string, stranger int){
+		"after up": func(*testing.T, *lab.Lab, string, int) {},
+		"after every daemon was killed": func(t *testing.T, l *lab.Lab, _ string, _ int) {
 			s, err := l.Status()
 			if err != nil {
 				t.Fatal(err)
@@ -240,13 +241,13 @@ func TestDownLeavesNothing(t *testing.T) {
 				}
 			}
 		},
-		"after the pid files were lost": func(t *testing.T, _ *lab.Lab, dir string) {
+		"after the pid files were lost": func(t *testing.T, _ *lab.Lab, dir string, _ int) {
 			if err := os.RemoveAll(filepath.Join(dir, "run")); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"after a pid file that names another process": func(t *testing.T, _ *lab.Lab, dir string) {
-			b := fmt.Appendf(nil, `{"pid":%d,"start":1,"command":"x"}`, os.Getpid())
+		"after a pid file that names another process": func(t *testing.T, _ *lab.Lab, dir string, stranger int) {
+			b := fmt.Appendf(nil, `{"pid":%d,"start":1,"command":"x"}`, stranger)
 			if err := os.WriteFile(filepath.Join(dir, "run", "server.pid"), b, 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -266,7 +267,7 @@ func TestDownLeavesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = stranger.Process.Kill(); _ = stranger.Wait() }()
-			damage(t, l, dir)
+			damage(t, l, dir, stranger.Process.Pid)
 			if err := l.Down(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
