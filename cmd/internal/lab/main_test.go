@@ -104,7 +104,11 @@ func leaveContainer(dir, parent string) error {
 			return err
 		}
 	}
-	for _, h := range []string{"memory", "pids", "unified"} {
+	hierarchies := []string{"memory", "pids", "unified"}
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		hierarchies = []string{""} // one for all controllers
+	}
+	for _, h := range hierarchies {
 		group := filepath.Join("/sys/fs/cgroup", h, parent, "pod", "container")
 		if _, err := os.Stat(filepath.Join("/sys/fs/cgroup", h)); err != nil {
 			continue
