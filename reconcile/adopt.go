@@ -4,6 +4,8 @@ import (
 	"reconciler/reconcile/assignment"
 )
 
+// adopt gives every stray a binding: as the instance that is wanted, or as one that is to be drained. A minion can have no
+// more found on it than it has room for, so that a broken one does not fill the state.
 func (c *step) adopt() {
 	if len(c.strays) == 0 {
 		return
@@ -13,8 +15,16 @@ func (c *step) adopt() {
 		wanted[slot(w.key.Namespace, w.pod, w.controller)] = w
 	}
 	slots := c.slots()
+	found := map[string]int{}
 	for _, s := range c.strays {
 		i := s.status
+		if _, twice := c.st.Bindings[i.ID]; twice || i.ID == "" {
+			continue
+		}
+		if found[s.minion]++; found[s.minion] > c.in.Minions[s.minion].Report.Capacity.Pods {
+			c.warn("minion %s reports more instances that nobody assigned than it has room for; the others wait", s.minion)
+			continue
+		}
 		b := Binding{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Minion: s.minion, Address: i.Address,
 			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now}
 		at := slot(i.Namespace, i.Pod, i.Controller)

@@ -24,6 +24,7 @@ import (
 func Compute(in Input) Plan {
 	c := newStep(in)
 	if why := c.behind(); why != "" {
+		in.State.Superseded = c.st.Superseded
 		return Plan{State: in.State, Stalled: why}
 	}
 	c.had = replicas(in.State.Accepted)
@@ -98,15 +99,62 @@ func newStep(in Input) *step {
 }
 
 // behind tells whether a minion has heard of a newer epoch than this state's: then the store is an old copy, and planning
-// from it would undo what was decided since.
+// from it would undo what was decided since. It is noted in the state, because epochs rise with every start and would hide
+// it.
 func (c *step) behind() string {
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
-		if e := max(m.Table.Epoch, m.Work.Epoch); e > c.st.Epoch {
-			return fmt.Sprintf("minion %s has heard of epoch %d and this server's store is at %d: it is an old copy. Nothing is planned; restore the newer store", name, e, c.st.Epoch)
+		if e := max(m.Table.Epoch, m.Work.Epoch); e > c.st.Epoch && e > c.st.Superseded {
+			c.st.Superseded = e
 		}
 	}
-	return ""
+	if c.st.Superseded == 0 {
+		return ""
+	}
+	return fmt.Sprintf("a minion has heard of epoch %d, which this server's store never reached: the store is an old copy. Nothing is planned; restore the newer store", c.st.Superseded)
+}
+
+// quorate tells whether at least half of the minions are seen, and have been for so long that the others' silence is their
+// own. A server that was itself cut off would else take the whole fleet for lost, and move it to the first that returns.
+func (c *step) quorate() bool {
+	known, seen := 0, 0
+	for name := range c.st.Minions {
+		if m, ok := c.in.Minions[name]; ok {
+			known++
+			if c.seen(m) {
+				seen++
+			}
+		}
+	}
+	switch {
+	case known == 0:
+		return false
+	case 2*seen < known:
+		c.st.Quorate = time.Time{}
+		c.warn("%d of %d minions are silent: none of them is declared lost, because it may be this server that is cut off", known-seen, known)
+		return false
+	case c.st.Quorate.IsZero():
+		c.st.Quorate = c.now
+	}
+	since := c.st.Quorate.Add(c.in.Settings.LostAfter)
+	if seen < known {
+		c.wakeAt(since)
+	}
+	return !since.After(c.now)
+}
+
+// usable tells whether a minion may be reached at the address that it reports: an IPv4 address of a host, not of portals or
+// pods, and no other minion's.
+func (c *step) usable(minion string, a netip.Addr) bool {
+	if !a.Is4() || !a.IsGlobalUnicast() || c.in.Settings.PortalNet.Contains(a) || c.in.Settings.PodNet.Contains(a) {
+		return false
+	}
+	for name, n := range c.st.Minions {
+		if name != minion && n.Address == a {
+			return false
+		}
+	}
+	return true
 }
 
 // seen tells whether a minion is connected or was heard of lately.
@@ -117,6 +165,7 @@ func (c *step) seen(m Minion) bool {
 // noteMinions gives new minions a pod network and declares the silent ones lost. Then it lays out what each has left.
 func (c *step) noteMinions() {
 	var free []place.Minion
+	quorate := c.quorate()
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
 		n, known := c.st.Minions[name]
@@ -131,8 +180,12 @@ func (c *step) noteMinions() {
 			}
 			n = Node{UID: c.uid(), Created: c.now, Network: network}
 		}
-		if m.Report != nil {
-			n.Address = m.Report.Address
+		if m.Report != nil && m.Report.Address != n.Address {
+			if c.usable(name, m.Report.Address) {
+				n.Address = m.Report.Address
+			} else {
+				c.warn("minion %s reports the address %s, which it cannot have: its pods are not reached from other minions", name, m.Report.Address)
+			}
 		}
 		switch {
 		case c.seen(m):
@@ -142,7 +195,7 @@ func (c *step) noteMinions() {
 			if m.Connected {
 				n.Lost = time.Time{}
 			}
-		case !m.LastSeen.IsZero() && n.Lost.IsZero():
+		case quorate && !m.LastSeen.IsZero() && n.Lost.IsZero():
 			n.Lost = c.now
 		}
 		c.st.Minions[name] = n

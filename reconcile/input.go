@@ -23,7 +23,8 @@ type Input struct {
 // Revision is one commit of the followed ref.
 type Revision struct {
 	Hash     string    `json:"hash,omitempty"`
-	Ref      string    `json:"ref,omitempty"` // as "main"
+	Ref      string    `json:"ref,omitempty"`  // as "main"
+	Path     string    `json:"path,omitempty"` // folder of the manifests, "" for all of the tree
 	Author   string    `json:"author,omitempty"`
 	Subject  string    `json:"subject,omitempty"`
 	Time     time.Time `json:"time,omitzero"`

@@ -173,6 +173,14 @@ func (s *script) do(line string, words, body []string) {
 				fmt.Fprintf(&s.out, "%s late: %v\n", i.Binding.ID, i.Late)
 			}
 		}
+	case "address":
+		named().address = netip.MustParseAddr(words[2])
+		s.round()
+	case "peers":
+		s.say(line)
+		for _, p := range f.table.Minions {
+			fmt.Fprintf(&s.out, "%s at %s with %s\n", p.Name, p.Address, p.Network)
+		}
 	case "hold", "free":
 		named()
 		s.held[words[1]+" "+words[2]] = words[0] == "hold"

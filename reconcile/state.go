@@ -9,21 +9,24 @@ import (
 	"reconciler/schema"
 )
 
-// State is every decision taken so far and nothing else: no observation, no heartbeat. It is what the store keeps. Maps are
-// never nil in a State that Compute returned.
+// State is every decision taken so far and nothing else: no observation, no heartbeat. It is what the store keeps. The maps
+// are never nil in a State that Compute returned, but for Resting.
 type State struct {
-	Fleet     string                   `json:"fleet"`            // id of the fleet, made once
-	Epoch     uint64                   `json:"epoch"`            // of the running server
-	Sequence  uint64                   `json:"sequence"`         // last number given to a binding, resource version or uid
-	Table     assignment.Generation    `json:"table"`            // of the last table
-	TableHash string                   `json:"tableHash"`        // of its content
-	Routes    []netproxy.Service       `json:"routes,omitempty"` // of the last table
-	Applied   Revision                 `json:"applied,omitzero"` // in force; its Set is Accepted
-	Accepted  *schema.Set              `json:"accepted,omitempty"`
-	Bindings  map[string]Binding       `json:"bindings"`          // by instance id
-	Objects   map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
-	Minions   map[string]Node          `json:"minions"`           // by name
-	Resting   map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
+	Fleet string `json:"fleet"` // id of the fleet, made once
+	Epoch uint64 `json:"epoch"` // of the running server
+	// Superseded, if not 0, is an epoch that a minion has heard of and this store had not reached: it is an old copy.
+	Superseded uint64                   `json:"superseded,omitempty"`
+	Quorate    time.Time                `json:"quorate,omitzero"` // since when at least half of the minions are seen; zero: they are not
+	Sequence   uint64                   `json:"sequence"`         // last number given to a binding, resource version or uid
+	Table      assignment.Generation    `json:"table"`            // of the last table
+	TableHash  string                   `json:"tableHash"`        // of its content
+	Routes     []netproxy.Service       `json:"routes,omitempty"` // of the last table
+	Applied    Revision                 `json:"applied,omitzero"` // in force; its Set is Accepted
+	Accepted   *schema.Set              `json:"accepted,omitempty"`
+	Bindings   map[string]Binding       `json:"bindings"`          // by instance id
+	Objects    map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
+	Minions    map[string]Node          `json:"minions"`           // by name
+	Resting    map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
 }
 
 // Binding is the decision that one instance of a pod lives on one minion.

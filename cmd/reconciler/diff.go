@@ -41,7 +41,7 @@ Exit codes: 0 nothing would change; 1 something would; 2 error.`,
 	}
 	server := addServerFlag(c)
 	c.Flags().StringVar(&o.snapshot, "snapshot", "", "file with a saved input, instead of a server")
-	c.Flags().StringVar(&o.path, "path", "", "folder of the repository that holds the manifests, as the server's --path")
+	c.Flags().StringVar(&o.path, "path", "", "folder of the repository that holds the manifests (default: the server's)")
 	c.Flags().BoolVar(&o.live, "live", false, "what is to be done for the revision in force")
 	c.Flags().StringVarP(&o.output, "output", "o", "", "json")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -104,10 +104,14 @@ func (o *diffOptions) desired(in *reconcile.Input, args []string) error {
 		in.Revision, in.Set = in.State.Applied, in.State.Accepted
 		return nil
 	}
+	if o.path == "" {
+		o.path = in.State.Applied.Path
+	}
 	tree, rev, path, err := o.tree(args)
 	if err != nil {
 		return err
 	}
+	rev.Path = in.State.Applied.Path
 	set, _, err := loadTree(tree, path)
 	if err != nil {
 		return err

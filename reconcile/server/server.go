@@ -28,6 +28,7 @@ const (
 type Config struct {
 	State    reconcile.State // as loaded, with the epoch of this start
 	Settings reconcile.Settings
+	Path     string // folder of the manifests that Load reads; "" for all of the tree
 	Source   Source
 	Store    Store
 	Fleet    Fleet
@@ -204,6 +205,7 @@ func (s *Server) look(ctx context.Context, now time.Time) {
 		s.refuse(reconcile.Revision{}, now, err)
 		return
 	}
+	head.Path = s.Path
 	if head.Hash == s.head.Hash && s.set != nil {
 		s.head, s.attempt = head, reconcile.Attempt{}
 		return
