@@ -30,19 +30,10 @@ that appeared too late for this instance to have their variables.`,
 		if err != nil {
 			return err
 		}
-		cl, err := connect(*server)
+		v, err := fetchView(cmd.Context(), *server)
 		if err != nil {
 			return err
 		}
-		in, err := cl.Snapshot(cmd.Context())
-		if err != nil {
-			return noServer(err)
-		}
-		st, err := cl.Status(cmd.Context(), false)
-		if err != nil {
-			return noServer(err)
-		}
-		v := newView(in, st)
 		v.namespace, v.name = *namespace, args[1]
 		return v.describe(cmd.OutOrStdout(), r)
 	}

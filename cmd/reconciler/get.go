@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,19 +64,10 @@ Of a pod that is being replaced both instances are shown, and the one that goes 
 		if err != nil {
 			return err
 		}
-		cl, err := connect(*server)
+		v, err := fetchView(cmd.Context(), *server)
 		if err != nil {
 			return err
 		}
-		in, err := cl.Snapshot(cmd.Context())
-		if err != nil {
-			return noServer(err)
-		}
-		st, err := cl.Status(cmd.Context(), false)
-		if err != nil {
-			return noServer(err)
-		}
-		v := newView(in, st)
 		v.namespace = *namespace
 		if *all {
 			v.namespace = ""
@@ -99,12 +91,25 @@ type view struct {
 	status          reconcile.Status
 }
 
-func newView(in reconcile.Input, st reconcile.Status) *view {
-	set := in.State.Accepted
-	if set == nil {
-		set = &schema.Set{}
+// fetchView asks the server that connect finds.
+func fetchView(ctx context.Context, server string) (*view, error) {
+	cl, err := connect(server)
+	if err != nil {
+		return nil, err
 	}
-	return &view{set: set, state: in.State, status: st}
+	in, err := cl.Snapshot(ctx)
+	if err != nil {
+		return nil, noServer(err)
+	}
+	st, err := cl.Status(ctx, false)
+	if err != nil {
+		return nil, noServer(err)
+	}
+	v := &view{set: in.State.Accepted, state: in.State, status: st}
+	if v.set == nil {
+		v.set = &schema.Set{}
+	}
+	return v, nil
 }
 
 // wants tells whether an object is to be shown.
