@@ -253,11 +253,12 @@ func TestUpdateOfAControllerLosesNoRequest(t *testing.T) {
 	}
 }
 
-// Mutant: replacing bare pods start-first.
+// Mutant: replacing bare pods start-first, which the looks alone do not catch.
 func TestBarePodIsNeverThereTwice(t *testing.T) {
 	c := theLab(t)
 	tree := files{"db.yaml": pod("db", "app: db", "", "-http", ":8080")}
 	c.apply(t, tree)
+	old := c.instance(t, "db").Binding.ID
 	tree["db.yaml"] = strings.Replace(tree["db.yaml"], "testpod:1", "testpod:2", 1)
 	h := c.push(t, tree)
 	twice, both := false, false
@@ -279,6 +280,32 @@ func TestBarePodIsNeverThereTwice(t *testing.T) {
 	if twice {
 		t.Error("two instances of a bare pod ran at the same time")
 	}
+	// What the looks may have missed is in the agents' logs: the new one's start comes after the old one's removal.
+	now := c.instance(t, "db")
+	removed := c.logged(t, "removed instance", old)
+	if started := now.Observed.Containers[0].StartedAt; removed.IsZero() || started.Before(removed) {
+		t.Errorf("%s was started at %v, and %s removed at %v", now.Binding.ID, started, old, removed)
+	}
+}
+
+// logged is when an agent logged the message about an instance, the zero time if none did.
+func (c *cluster) logged(t testing.TB, message, instance string) (at time.Time) {
+	t.Helper()
+	for _, m := range lab.MinionNames(3) {
+		b, err := os.ReadFile(c.lab.Log("agent-" + m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			if strings.Contains(line, fmt.Sprintf("msg=%q instance=%s", message, instance)) {
+				stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+				if at, err = time.Parse(time.RFC3339Nano, stamp); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	return at
 }
 
 func TestProcessesKilled(t *testing.T) {
