@@ -28,7 +28,8 @@ type Desired struct {
 type Memory struct {
 	Images   map[string]bool // image refs that are known to be here, as the pull policy demands
 	Failures int             // tries that failed in a row
-	Next     time.Time       // no try before
+	Next     time.Time       // no try before ...
+	Failing  Verb            // ... of what failed: another goal is tried at once
 	Reason   string          // of the last failure: ErrImagePull, SandboxError, StartError
 	Message  string
 	Attached bool // the network was attached since this agent started
@@ -61,7 +62,7 @@ func Next(desired Desired, observed *Observed, m Memory, now time.Time) (action 
 		if observed == nil && m.Stopped {
 			return nil, time.Time{}
 		}
-		if m.Next.After(now) {
+		if m.Failing == TakeOff && m.Next.After(now) {
 			return nil, m.Next
 		}
 		return &Action{Verb: TakeOff}, time.Time{}

@@ -80,6 +80,8 @@ func TestNext(t *testing.T) {
 			observed: &Observed{Containers: []ObservedContainer{ran(Exited, 0, 1, 0, 1), b}}, want: "nothing"},
 		{name: "stop takes off what runs", phase: assignment.Stop, observed: &Observed{Containers: []ObservedContainer{b}}, want: "take off"},
 		{name: "stop cleans up even what was never seen to run", phase: assignment.Stop, want: "take off"},
+		{name: "stop does not wait for the back-off of a start", phase: assignment.Stop, memory: Memory{Next: t0.Add(time.Hour), Failing: BringUp}, want: "take off"},
+		{name: "but for its own", phase: assignment.Stop, memory: Memory{Next: t0.Add(time.Minute), Failing: TakeOff}, want: "nothing", wake: time.Minute},
 		{name: "stopped is done", phase: assignment.Stop, memory: Memory{Stopped: true}, want: "nothing"},
 		{name: "a spec that was refused is not run", phase: assignment.Run, refused: "unknown field", want: "nothing"},
 		{name: "but can be stopped", phase: assignment.Stop, refused: "unknown field", observed: &Observed{}, want: "take off"},

@@ -129,7 +129,7 @@ func containerStatus(name, image string, c *ObservedContainer, policy schema.Res
 		if restartAt(c).Sub(c.FinishedAt) <= backoffFirst {
 			s.Reason = "Restarting"
 		}
-		s.Message = strings.TrimSpace(fmt.Sprintf("ended with %s (exit code %d); restarted at %s. %s",
+		s.Message = strings.TrimSpace(fmt.Sprintf("ended with %s (exit code %d); next restart at %s. %s",
 			c.Reason, c.ExitCode, restartAt(c).UTC().Format(time.TimeOnly), c.Message))
 		if m.Reason != "" && m.Next.After(now) {
 			s.Reason, s.Message = m.Reason, m.Message

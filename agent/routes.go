@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"reconciler/netproxy"
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // routeRetry is the wait after a table that the kernel did not take.
@@ -59,7 +61,7 @@ func (a *Agent) route(ctx context.Context, repair bool) error {
 	defer cancel()
 	// A peer that cannot be reached must not keep the services from being routed: only they are acknowledged.
 	peers := a.Network.SetRoutes(ctx, a.Minion, kept.Table.Minions)
-	err := a.Router.Apply(ctx, kept.Table.Services, local)
+	err := a.Router.Apply(ctx, append(slices.Clip(kept.Table.Services), a.hostPorts(kept.Assignment)...), local)
 	var problems []string
 	if peers != nil {
 		problems = append(problems, "routes to other minions: "+peers.Error())
@@ -91,6 +93,29 @@ func (a *Agent) route(ctx context.Context, repair bool) error {
 			"took", time.Since(began).Round(100*time.Microsecond).String())
 	}
 	return nil
+}
+
+// hostPorts are the ports of this minion that its pods were given. They lead to the pod for as long as it may run.
+func (a *Agent) hostPorts(assigned *assignment.Assignment) []netproxy.Service {
+	if assigned == nil {
+		return nil
+	}
+	var out []netproxy.Service
+	for _, i := range assigned.Instances {
+		if i.Phase != assignment.Run && i.Phase != assignment.Drain {
+			continue
+		}
+		d := a.keep.decode(i)
+		for n := range d.PodSpec.Containers {
+			for _, p := range d.PodSpec.Containers[n].Ports {
+				if p.HostPort != 0 && p.Protocol.Proto() == schema.TCP {
+					out = append(out, netproxy.Service{Namespace: i.Namespace, Name: i.Pod, PortName: "hostPort", Protocol: string(schema.TCP), Port: p.HostPort,
+						Addresses: []netip.Addr{a.Address}, Endpoints: []netip.AddrPort{netip.AddrPortFrom(i.Address, p.ContainerPort)}, HostPort: true})
+				}
+			}
+		}
+	}
+	return out
 }
 
 // Whose error an acknowledgement carries: each loop has its own, and what is said is both.

@@ -150,12 +150,15 @@ func (a *Agent) finish(o outcome) {
 	case o.err == nil:
 		m.Failures, m.Next, m.Reason, m.Message = 0, time.Time{}, "", ""
 		if o.verb == TakeOff {
-			m.Stopped, m.Next = true, now.Add(retryAfter)
+			m.Stopped, m.Next, m.Failing = true, now.Add(retryAfter), TakeOff
 		}
 	case errors.Is(o.err, context.Canceled): // an other phase interrupted it, or the agent ends
 		m.Reason, m.Message = "", ""
 	default:
-		m.Next = now.Add(backoff(m.Failures))
+		if m.Failing != o.verb {
+			m.Failures = 0
+		}
+		m.Next, m.Failing = now.Add(backoff(m.Failures)), o.verb
 		m.Failures++
 		m.Reason, m.Message = o.reason, o.err.Error()
 		if o.reason == "ErrImagePull" && m.Failures > 1 {

@@ -62,8 +62,8 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 	portals := map[netip.Addr]bool{}
 	claimed := map[netip.Addr]bool{} // public addresses; true once one is known to be a pod's
 	for _, s := range sorted {
-		for i, address := range s.Addresses {
-			if i > 0 {
+		if len(s.Addresses) > 0 {
+			for _, address := range s.public() {
 				claimed[address] = false
 			}
 		}
@@ -76,7 +76,9 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 			continue
 		}
 		accepted[i] = true
-		portals[s.Addresses[0]] = true
+		if !s.HostPort {
+			portals[s.Addresses[0]] = true
+		}
 		for _, endpoint := range s.Endpoints {
 			if len(claimed) > 0 {
 				if _, ok := claimed[endpoint.Addr()]; ok {
@@ -86,6 +88,9 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 			if c.Local.IsValid() && c.Local.Contains(endpoint.Addr()) {
 				c.Hairpin[endpoint.Addr()] = true
 			}
+		}
+		if s.HostPort {
+			continue
 		}
 		key := Key{Address: s.Addresses[0], Protocol: TCP, Port: s.Port}
 		if first, taken := owner[key]; taken {
@@ -101,12 +106,12 @@ func Compute(services []Service, m Minion) (Content, []Refusal) {
 		if !accepted[i] {
 			continue
 		}
-		for _, address := range s.Addresses[1:] {
+		for _, address := range s.public() {
 			key := Key{Address: address, Protocol: TCP, Port: s.Port}
 			first, taken := owner[key]
 			switch {
 			case portals[address]:
-				if address != s.Addresses[0] {
+				if address != s.Addresses[0] || s.HostPort {
 					refuse(s, address, "is a portal IP")
 				}
 			case claimed[address] || c.Local.IsValid() && c.Local.Contains(address):

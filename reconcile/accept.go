@@ -26,7 +26,7 @@ func (c *step) accept() {
 }
 
 // fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run
-// or are to run and whose pod or controller the set no longer has; fewer replicas are not a deletion.
+// or are to run and that the set no longer has: by its pod, its controller or its number of replicas.
 func (c *step) fuse(next *schema.Set) string {
 	keeps := map[string]bool{}
 	namespaces := map[string]bool{}
@@ -40,6 +40,7 @@ func (c *step) fuse(next *schema.Set) string {
 	for _, s := range next.Services {
 		keep(s.Key())
 	}
+	count := replicas(next)
 	all, gone, whole := map[string]bool{}, map[string]bool{}, map[string]int{}
 	for _, b := range c.st.Bindings {
 		if b.Phase != assignment.Run && b.Phase != assignment.Prepare {
@@ -47,7 +48,13 @@ func (c *step) fuse(next *schema.Set) string {
 		}
 		pod := b.Namespace + "/" + b.Pod
 		all[pod] = true
-		if !keeps[owner(b.Namespace, b.Pod, b.Controller).String()] && !gone[pod] {
+		k := owner(b.Namespace, b.Pod, b.Controller)
+		surplus := false // of a controller that is scaled down
+		if n, ok := count[k.String()]; ok {
+			i, err := strconv.Atoi(strings.TrimPrefix(b.Pod, b.Controller+"-"))
+			surplus = err == nil && i >= n
+		}
+		if (surplus || !keeps[k.String()]) && !gone[pod] {
 			gone[pod] = true
 			if !namespaces[b.Namespace] {
 				whole[b.Namespace]++

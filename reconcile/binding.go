@@ -9,11 +9,13 @@ import (
 	"reconciler/schema"
 )
 
+// fitsInstead tells whether a pod fits on the minion of an instance in its place.
 func (c *step) fitsInstead(old Binding, d place.Demand) bool {
 	back := demand(&old.Spec, old.Namespace, old.Pod, old.Controller)
 	return c.fleet.FitsInstead(old.Minion, d, back)
 }
 
+// create places a pod that has no instance that stays.
 func (c *step) create(w want, again bool) {
 	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git"}
 	if _, known := c.in.State.Objects[w.key.String()]; again || known {
@@ -33,8 +35,10 @@ func (c *step) create(w want, again bool) {
 	c.change(ch)
 }
 
+// variablesMax is the size in bytes from which on a block of service variables is refused.
 const variablesMax = 1 << 20
 
+// bind decides that a pod lives on a minion and returns the new instance, or blocks the change and returns "".
 func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
 	env := c.variables(w.key.Namespace)
 	size := 0
@@ -68,6 +72,7 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 	return id
 }
 
+// variables are the service variables of a namespace as they are now.
 func (c *step) variables(namespace string) []schema.EnvVar {
 	if env, ok := c.env[namespace]; ok {
 		return env
@@ -82,6 +87,7 @@ func (c *step) variables(namespace string) []schema.EnvVar {
 	return c.env[namespace]
 }
 
+// demand is what a pod needs of a minion.
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
 	l := s.Limits()
 	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Name: s.NodeName, Group: owner(namespace, pod, controller).String()}

@@ -35,6 +35,7 @@ func (c *step) route() {
 	if err != nil {
 		panic("reconcile: marshal table: " + err.Error())
 	}
+	c.noteRouted(t.Services)
 	c.routeChanges(t.Services)
 	if h := schema.HashBytes(b); h != c.st.TableHash || c.st.Table.Epoch != c.st.Epoch {
 		c.st.TableHash = h
@@ -43,6 +44,22 @@ func (c *step) route() {
 	c.st.Routes = t.Services
 	t.Generation = c.st.Table
 	c.plan.Table = t
+}
+
+// noteRouted marks the instances that a table has as endpoints.
+func (c *step) noteRouted(services []netproxy.Service) {
+	at := map[netip.Addr]bool{}
+	for _, s := range services {
+		for _, e := range s.Endpoints {
+			at[e.Addr()] = true
+		}
+	}
+	for id, b := range c.st.Bindings {
+		if at[b.Address] && !b.Routed {
+			b.Routed = true
+			c.st.Bindings[id] = b
+		}
+	}
 }
 
 // routes lists every service port with its addresses and ready endpoints.
@@ -66,8 +83,18 @@ func (c *step) routes() []netproxy.Service {
 	for _, n := range c.st.Minions {
 		own[n.Address] = true
 	}
+	declared := selection{}
+	for _, p := range c.set.Pods {
+		declared.add(&Binding{Namespace: p.Namespace, Labels: p.Labels})
+	}
+	for _, r := range c.set.ReplicationControllers {
+		declared.add(&Binding{Namespace: r.Namespace, Labels: r.Spec.Template.Labels})
+	}
 	var out []netproxy.Service
 	for _, s := range c.set.Services {
+		if len(s.Spec.Selector) > 0 && len(declared.of(s)) == 0 {
+			c.warn("%s selects %s, which no declared pod has: it refuses connections", s.Key(), pairs(s.Spec.Selector))
+		}
 		portal := c.st.Objects[s.Key().String()].Portal
 		public, endpoints := c.publicIPs(s, own), pods.of(s)
 		for _, p := range s.Spec.Ports {
@@ -209,6 +236,15 @@ func (c *step) routeChanges(now []netproxy.Service) {
 	}
 }
 
+// pairs are labels as people write them, sorted.
+func pairs(m map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, k+"="+m[k])
+	}
+	return strings.Join(out, ",")
+}
+
 // words joins values with spaces; none is "nothing".
 func words[T fmt.Stringer](all []T) string {
 	var out []string
@@ -242,7 +278,7 @@ func (c *step) withdraw() {
 			b.Withdrawn = c.st.Table
 		}
 		var missing []string
-		if oldest.Compare(b.Withdrawn) < 0 {
+		if b.Routed && oldest.Compare(b.Withdrawn) < 0 {
 			for _, name := range leased {
 				if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
 					missing = append(missing, name)

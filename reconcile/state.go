@@ -49,6 +49,7 @@ type Binding struct {
 	Phase       assignment.Phase      `json:"phase"`
 	Since       time.Time             `json:"since"`              // of Phase
 	Withdrawn   assignment.Generation `json:"withdrawn,omitzero"` // the first table without it; set when Phase becomes Drain
+	Routed      bool                  `json:"routed,omitempty"`   // some table had it as an endpoint, so its withdrawal is to be acknowledged
 	Serving     bool                  `json:"serving,omitempty"`  // it was ready: holds until its minion reports when the server restarts
 	Reason      string                `json:"reason,omitempty"`   // why it drains or stops
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,13 @@ Exit codes: 0 nothing would change; 1 something would; 2 error.`,
 			return printErrors(cmd, err)
 		}
 		plan := reconcile.Compute(in)
+		if plan.Stalled != "" { // what it would do if it were allowed is what one must know before one allows it
+			why := plan.Stalled
+			allowed := in
+			allowed.Revision.Trailers = append(slices.Clone(in.Revision.Trailers), reconcile.Trailer{Key: reconcile.TrailerAllowDelete, Value: "all"})
+			plan = reconcile.Compute(allowed)
+			plan.Stalled = why
+		}
 		if o.output != "" && o.output != "json" {
 			return fmt.Errorf("unknown output format %q: json", o.output)
 		}

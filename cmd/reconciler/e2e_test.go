@@ -628,9 +628,30 @@ func TestLogs(t *testing.T) {
 		return i != nil && i.Observed != nil && len(i.Observed.Containers) == 1 && i.Observed.Containers[0].Restarts > 0 &&
 			i.Observed.Containers[0].Last != nil && i.Observed.Containers[0].Last.ExitCode == 3
 	})
+	if out, errs, code := c.cli(t, "logs", "--previous", "talk"); code != exitError || out != "" || !strings.Contains(errs, "no attempt before") {
+		t.Errorf("--previous of what never restarted: exit %d\n%s%s", code, out, errs)
+	}
 	if out, errs, code := c.cli(t, "logs", "--previous", "crash"); code != 0 || !strings.Contains(out, "line 3") {
 		t.Errorf("--previous: exit %d\n%s%s", code, out, errs)
 	}
+}
+
+func TestHostPort(t *testing.T) {
+	c := theLab(t)
+	c.apply(t, files{"port.yaml": strings.Replace(pod("port", "app: port", "", "-http", ":8080"), "containerPort: 8080,", "containerPort: 8080, hostPort: 8090,", 1)})
+	minion := c.instance(t, "port").Minion
+	asks := []string{lab.Desktop, lab.Master}
+	asks = append(asks, lab.MinionNames(3)...)
+	for _, from := range asks {
+		if host, err := c.get(t, from, "http://"+minion+":8090/hostname"); err != nil || host != "port" {
+			t.Errorf("%s asks the host port: %q, %v", from, host, err)
+		}
+	}
+	c.push(t, nil)
+	c.until(t, "the host port refuses", func() bool {
+		_, err := c.get(t, lab.Desktop, "http://"+minion+":8090/")
+		return err != nil && strings.Contains(err.Error(), "refused")
+	})
 }
 
 // The example of the article, as `make demo` runs it: MongoDB from outside, Celery by the service variables alone.

@@ -52,7 +52,8 @@ func newGet() *cobra.Command {
 		Long: `List minions, pods, services or replication controllers. -o json and -o yaml print the objects as the v1beta1 API of
 2014 did.
 
-Of a pod that is being replaced both instances are shown, and the one that goes away is marked as draining.`,
+Of a pod that is being replaced both instances are shown, by the names of the instances, and the one that goes away is
+marked as draining.`,
 		Example:   "  reconciler get pods\n  reconciler get services db -o json\n  reconciler get minions",
 		ValidArgs: []string{"minions", "pods", "services", "rc"},
 	}
@@ -181,8 +182,16 @@ func (v *view) printTable(w io.Writer, r string, headers bool) error {
 	}[r]
 	switch r {
 	case "pods":
-		for _, i := range v.instances() {
-			rows = append(rows, podRows(i)...)
+		all := v.instances()
+		for n, i := range all {
+			same := func(j int) bool {
+				return j >= 0 && j < len(all) && all[j].Binding.Pod == i.Binding.Pod && all[j].Binding.Namespace == i.Binding.Namespace
+			}
+			name := i.Binding.Pod
+			if same(n-1) || same(n+1) { // of two instances, which is which
+				name = i.Binding.ID
+			}
+			rows = append(rows, podRows(name, i)...)
 		}
 		for _, p := range v.unplaced() {
 			rows = append(rows, imageRows([]string{p.Name, "", "<unassigned>", pairs(p.Labels), "Pending"}, p.Spec.Containers)...)
@@ -223,9 +232,9 @@ func (v *view) printTable(w io.Writer, r string, headers bool) error {
 	return tw.Flush()
 }
 
-func podRows(i reconcile.InstanceStatus) [][]string {
+func podRows(name string, i reconcile.InstanceStatus) [][]string {
 	host := i.Minion + "/" + i.HostIP
-	return imageRows([]string{i.Binding.Pod, "", host, pairs(i.Binding.Labels), podWord(i)}, i.Binding.Spec.Containers)
+	return imageRows([]string{name, "", host, pairs(i.Binding.Labels), podWord(i)}, i.Binding.Spec.Containers)
 }
 
 // imageRows puts each container's image on a line of its own; the other cells are in the first.
@@ -241,8 +250,12 @@ func imageRows(row []string, containers []schema.Container) [][]string {
 	return rows
 }
 
-// podPhase is the word of 2014 for an instance: Pending, Running, Succeeded or Failed.
+// podPhase is the word for an instance: Pending, Running, Succeeded or Failed as in 2014, and Unknown of a minion that is
+// silent.
 func podPhase(i reconcile.InstanceStatus) string {
+	if i.Health == reconcile.Unknown {
+		return "Unknown"
+	}
 	if i.Observed == nil {
 		return "Pending"
 	}
@@ -268,6 +281,8 @@ func podWord(i reconcile.InstanceStatus) string {
 		return w + " (draining)"
 	case i.Binding.Phase == assignment.Stop:
 		return w + " (stopping)"
+	case i.Health == reconcile.Unknown:
+		return w + " (" + i.Reason + ")"
 	case i.Observed != nil && i.Observed.Reason != "":
 		return w + " (" + i.Observed.Reason + ")"
 	case i.Binding.Phase == assignment.Prepare:

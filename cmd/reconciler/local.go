@@ -43,6 +43,9 @@ func newLocalUp(cfg *lab.Config) *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "up. Push manifests to %s (branch main), images with `reconciler local push`.\n", l.Repository())
+			if cfg.Dir != lab.DefaultDir {
+				fmt.Fprintf(cmd.OutOrStdout(), "This cluster is not the default one: export RECONCILER_SERVER=%s, and give --dir to local.\n", l.Socket())
+			}
 			return nil
 		},
 	}

@@ -71,8 +71,23 @@ func (c *Client) Logs(ctx context.Context, minion string, r assignment.LogReques
 	if err != nil {
 		return nil, err
 	}
-	return res.Body, nil
+	return &logBody{res}, nil
 }
+
+// logBody is a log whose end tells whether it was cut off.
+type logBody struct{ res *http.Response }
+
+func (l *logBody) Read(b []byte) (int, error) {
+	n, err := l.res.Body.Read(b)
+	if errors.Is(err, io.EOF) {
+		if why := l.res.Trailer.Get("Log-Error"); why != "" {
+			err = errors.New("log ended early: " + why)
+		}
+	}
+	return n, err
+}
+
+func (l *logBody) Close() error { return l.res.Body.Close() }
 
 func (c *Client) fetch(ctx context.Context, path string, q url.Values, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

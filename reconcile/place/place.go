@@ -19,6 +19,7 @@ type Minion struct {
 	Groups   map[string]int
 
 	capCPU, capMemory int64
+	capPods           int
 }
 
 // Demand is what one pod needs. Group is what its copies have in common, so that they are spread; Prefer is the minion that
@@ -49,7 +50,7 @@ func New(minions []Minion) *Fleet {
 	f := &Fleet{minions: minions, index: map[string]int{}}
 	for i := range f.minions {
 		m := &f.minions[i]
-		m.capCPU, m.capMemory = max(m.MilliCPU, 1), max(m.Memory, 1)
+		m.capCPU, m.capMemory, m.capPods = max(m.MilliCPU, 1), max(m.Memory, 1), max(m.Pods, 1)
 		f.index[m.Name] = i
 	}
 	return f
@@ -127,7 +128,7 @@ func better(a, b *Minion, group string) bool {
 		return x < y
 	}
 	share := func(m *Minion) float64 {
-		return float64(m.MilliCPU)/float64(m.capCPU) + float64(m.Memory)/float64(m.capMemory)
+		return float64(m.MilliCPU)/float64(m.capCPU) + float64(m.Memory)/float64(m.capMemory) + float64(m.Pods)/float64(m.capPods)
 	}
 	if x, y := share(a), share(b); x != y {
 		return x > y

@@ -116,19 +116,29 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	defer stop()
 	flush := http.NewResponseController(w)
 	buf := make([]byte, 32<<10)
-	for {
+	w.Header().Set("Trailer", logError)
+	for said := false; ; {
 		n, err := log.Read(buf)
 		if n > 0 {
+			said = true
 			if _, err := w.Write(buf[:n]); err != nil {
 				return
 			}
 			_ = flush.Flush()
 		}
-		if err != nil {
-			if !errors.Is(err, io.EOF) && r.Context().Err() == nil {
-				_, _ = fmt.Fprintf(w, "\nlog ended early: %v\n", err)
-			}
-			return
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, io.EOF) || r.Context().Err() != nil:
+		case said: // the log ended early: that is said behind it
+			w.Header().Set(logError, err.Error())
+		default:
+			w.Header().Del("Trailer")
+			http.Error(w, err.Error(), http.StatusBadGateway)
 		}
+		return
 	}
 }
+
+// logError is the trailer (RFC 9110 section 6.5) that says why a log ended before its end.
+const logError = "Log-Error"

@@ -175,6 +175,14 @@ func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
 		if plan.State.Applied.Hash != s.saved.Applied.Hash {
 			s.Log.Info("applied revision", "revision", plan.State.Applied.Hash, "took", time.Since(now).Round(time.Millisecond).String())
 		}
+		for name, n := range plan.State.Minions {
+			switch was := s.saved.Minions[name].Lost; {
+			case was.IsZero() && !n.Lost.IsZero():
+				s.Log.Warn("minion declared lost", "minion", name)
+			case !was.IsZero() && n.Lost.IsZero():
+				s.Log.Info("minion returned", "minion", name)
+			}
+		}
 		s.saved = plan.State
 	}
 	if plan.Table.Fleet != "" {
