@@ -222,6 +222,9 @@ func (c *checker) ports(path []string, k *Container, names, hostPorts map[string
 		if port.HostPort == 0 {
 			continue
 		}
+		if port.Protocol.Proto() == UDP {
+			c.add(at(p, "hostPort"), "", "host ports of UDP are %s", NotYet)
+		}
 		n := fmt.Sprintf("%d/%s", port.HostPort, port.Protocol.Proto())
 		if o, ok := hostPorts[n]; ok {
 			c.add(at(p, "hostPort"), "", "container %q has host port %s already", o, n)

@@ -273,7 +273,7 @@ func TestOutputIsInput(t *testing.T) {
 		NodeSelector:  map[string]string{"disk": "ssd"},
 		Volumes:       []schema.Volume{{Name: "v", EmptyDir: &schema.EmptyDir{}}, {Name: "h", HostPath: &schema.HostPath{Path: "/dev/log"}}},
 		Containers: []schema.Container{{Name: "c", Image: "i:1", Command: []string{"/e"}, Args: []string{"<&>"}, WorkingDir: "/w", ImagePullPolicy: schema.PullNever,
-			Ports: []schema.Port{{Name: "p", HostPort: 80, ContainerPort: 81, Protocol: schema.UDP}}, Env: []schema.EnvVar{{Name: "A", Value: "b"}, {Name: "B"}},
+			Ports: []schema.Port{{Name: "p", HostPort: 80, ContainerPort: 81}, {Name: "u", ContainerPort: 82, Protocol: schema.UDP}}, Env: []schema.EnvVar{{Name: "A", Value: "b"}, {Name: "B"}},
 			Resources: schema.Resources{MilliCPU: 100, Memory: 1000}, VolumeMounts: []schema.VolumeMount{{Name: "v", MountPath: "/v", ReadOnly: true}}}},
 	}
 	always := spec
