@@ -23,15 +23,27 @@ const NotYet = "not supported yet"
 func (p *Pod) Check() []Problem {
 	c := &checker{}
 	c.meta(&p.Meta)
+	c.short(p.Name)
 	c.labels([]string{"spec", "nodeSelector"}, p.Spec.NodeSelector, true)
 	c.podSpec([]string{"spec"}, &p.Spec)
 	return c.problems
+}
+
+// nameMax is how long the name of what runs may be in bytes: with a replica's number and an instance's digits behind it, it is
+// a file name on its minion, which ends at 255.
+const nameMax = 230
+
+func (c *checker) short(name string) {
+	if len(name) > nameMax {
+		c.add([]string{"metadata", "name"}, "choose a shorter name", "the name has %d characters, more than %d", len(name), nameMax)
+	}
 }
 
 // Check is as [Pod.Check].
 func (r *ReplicationController) Check() []Problem {
 	c := &checker{}
 	c.meta(&r.Meta)
+	c.short(r.Name)
 	c.labels([]string{"spec", "selector"}, r.Spec.Selector, true)
 	tmpl := []string{"spec", "template"}
 	c.labels(at(tmpl, "metadata", "labels"), r.Spec.Template.Labels, true)

@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"strings"
 	"testing"
 
 	"reconciler/schema"
@@ -31,5 +32,18 @@ func TestSetCheck(t *testing.T) {
 				t.Errorf("got %v and %v", got[0].Key, got[0].Other)
 			}
 		})
+	}
+}
+
+// A name that no minion could make a directory of is refused in Git, not on the minion.
+func TestNamesFitInAFileName(t *testing.T) {
+	for _, n := range []int{230, 231} {
+		p := &schema.Pod{Meta: schema.Meta{Name: strings.Repeat("a", n), Namespace: "default"}, Spec: schema.PodSpec{Containers: []schema.Container{{Name: "c", Image: "i"}}}}
+		r := &schema.ReplicationController{Meta: p.Meta, Spec: schema.ControllerSpec{Template: schema.Template{Labels: map[string]string{"a": "b"}, Spec: p.Spec}}}
+		for _, problems := range [][]schema.Problem{p.Check(), r.Check()} {
+			if refused := len(problems) > 0; refused != (n > 230) {
+				t.Errorf("a name of %d characters: %v", n, problems)
+			}
+		}
 	}
 }

@@ -79,7 +79,7 @@ func (c *Config) emptyDir(id, name string) string {
 
 // checkID keeps what is used as a directory name from being a path.
 func checkID(id string) error {
-	if id == "" || id[0] == '.' || strings.ContainsAny(id, "/\x00") || len(id) > 200 {
+	if id == "" || id[0] == '.' || strings.ContainsAny(id, "/\x00") || len(id) > 255 {
 		return fmt.Errorf("instance id %q cannot be a directory name", id)
 	}
 	return nil
