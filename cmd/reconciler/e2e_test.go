@@ -256,7 +256,7 @@ func TestUpdateOfAControllerLosesNoRequest(t *testing.T) {
 // Mutant: replacing bare pods start-first, which the looks alone do not catch.
 func TestBarePodIsNeverThereTwice(t *testing.T) {
 	c := theLab(t)
-	tree := files{"db.yaml": pod("db", "app: db", "", "-http", ":8080")}
+	tree := files{"db.yaml": pod("db", "app: db", "", "-http", ":8080", "-grace", "1500ms")}
 	c.apply(t, tree)
 	old := c.instance(t, "db").Binding.ID
 	tree["db.yaml"] = strings.Replace(tree["db.yaml"], "testpod:1", "testpod:2", 1)
@@ -270,15 +270,18 @@ func TestBarePodIsNeverThereTwice(t *testing.T) {
 				running++
 			}
 		}
-		if len(st.Instances) == 2 && !both {
+		if len(st.Instances) == 2 && !both { // by their own names, and which of them goes
 			out, _, _ := c.cli(t, "get", "pods")
-			both = strings.Count(out, "db ") >= 2 && (strings.Contains(out, "prepared") || strings.Contains(out, "draining") || strings.Contains(out, "stopping") || strings.Contains(out, "Pending"))
+			both = strings.Contains(out, old) && strings.Count(out, "db-") == 2 && (strings.Contains(out, "(draining)") || strings.Contains(out, "(stopping)"))
 		}
 		twice = twice || running > 1
 		return st.Applied.Hash == h && settled(st) && len(st.Instances) == 1
 	})
 	if twice {
 		t.Error("two instances of a bare pod ran at the same time")
+	}
+	if !both {
+		t.Error("get pods never showed both instances and which one goes away")
 	}
 	// What the looks may have missed is in the agents' logs: the new one's start comes after the old one's removal.
 	now := c.instance(t, "db")
