@@ -120,7 +120,7 @@ func (o *diffOptions) desired(in *reconcile.Input, args []string) error {
 		return err
 	}
 	rev.Path = in.State.Applied.Path
-	set, _, err := loadTree(tree, path)
+	set, _, err := loadManifests(tree, path)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"reconciler/agent/containerd"
 	"reconciler/cmd/internal/lab"
 	"reconciler/reconcile/client"
+	"reconciler/schema/load"
 )
 
 func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
@@ -53,6 +54,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		switch args[1] { // programs that this binary re-executes itself as
 		case containerd.DaemonArg:
 			return ended(stderr, containerd.Daemon(args[2:]))
+		case load.ChildArg:
+			return ended(stderr, load.Child(stdin, stdout))
 		case lab.ChildVerb:
 			return ended(stderr, lab.Child(args[2:]))
 		}
@@ -114,7 +117,7 @@ Exit codes: 0 success; 1 diff found changes, or what status --wait waits for doe
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newVersion())
+	root.AddCommand(newSchema(), newVersion())
 	return root
 }
 

@@ -113,7 +113,7 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	loader, err := load.New(load.Config{Path: o.path})
+	loader, err := load.New(loadConfig(o.path))
 	if err != nil {
 		return err
 	}

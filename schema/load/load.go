@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"os/exec"
 	"path"
 	"runtime"
 	"slices"
@@ -21,12 +22,19 @@ type Config struct {
 	// Path is the directory of the tree that holds the manifests, with slashes, as "fleets/prod". "" is the root. A tree
 	// without it is an error and never an empty set.
 	Path string
+
+	// Evaluate makes the command that evaluates CUE packages: a program that calls [Child], usually this one again. It is run without environment, with
+	// a time limit and one at a time. nil makes CUE packages an error.
+	Evaluate func(context.Context) *exec.Cmd
 }
 
 // Loader loads trees. It may be used concurrently.
 type Loader struct {
 	path       string
+	evaluate   func(context.Context) *exec.Cmd
 	evaluators chan *evaluator // those not in use
+
+	oneChild sync.Mutex // held while a child runs: two would need twice the memory
 
 	mu    sync.Mutex
 	cache map[cacheKey]*cached // guarded by mu
@@ -58,7 +66,7 @@ func New(c Config) (*Loader, error) {
 		return nil, fmt.Errorf("path %q leads out of the tree", c.Path)
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
-	l := &Loader{path: p, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}}
+	l := &Loader{path: p, evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}}
 	for range n {
 		e, err := newEvaluator()
 		if err != nil {
@@ -82,7 +90,19 @@ func (l *Loader) Tree(fsys fs.FS) (*Result, error) {
 	tree := l.trees
 	l.mu.Unlock()
 
+	var cues []manifestFile
+	files = slices.DeleteFunc(files, func(f manifestFile) bool {
+		if path.Ext(f.name) == ".cue" {
+			cues = append(cues, f)
+			return true
+		}
+		return false
+	})
 	results := make([]*fileResult, len(files))
+	packages, err := l.packages(fsys, cues, tree)
+	if err != nil {
+		return nil, err
+	}
 	group, ctx := errgroup.WithContext(context.Background())
 	group.SetLimit(cap(l.evaluators))
 	for i, f := range files {
@@ -99,16 +119,13 @@ func (l *Loader) Tree(fsys fs.FS) (*Result, error) {
 		return nil, err
 	}
 	l.forget(tree)
-	return assemble(results)
+	return assemble(append(results, packages...))
 }
 
 // file loads one file, from the cache if it was seen with the same content.
 func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error) {
 	if f.size > maxFile {
 		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", f.size, maxFile), "split it"), nil
-	}
-	if path.Ext(f.name) == ".cue" {
-		return failed(f.name, "CUE packages are "+schema.NotYet, "write the objects as JSON or YAML, or name the file in "+ignoreFile), nil
 	}
 	b, err := fs.ReadFile(fsys, f.name)
 	if err != nil {
@@ -123,22 +140,32 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	h.Write(b)
 	key := cacheKey(h.Sum(nil))
 
-	l.mu.Lock()
-	c := l.cache[key]
-	if c != nil {
-		c.tree = max(c.tree, tree)
-	}
-	l.mu.Unlock()
-	if c != nil {
-		return c.result, nil
+	if r := l.cached(key, tree); r != nil {
+		return r, nil
 	}
 	e := <-l.evaluators
 	r := e.file(f.name, b)
 	l.evaluators <- e
-	l.mu.Lock()
-	l.cache[key] = &cached{r, tree}
-	l.mu.Unlock()
+	l.keep(key, r, tree)
 	return r, nil
+}
+
+// cached is the result that is kept by key, nil if there is none.
+func (l *Loader) cached(key cacheKey, tree int) *fileResult {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.cache[key]
+	if c == nil {
+		return nil
+	}
+	c.tree = max(c.tree, tree)
+	return c.result
+}
+
+func (l *Loader) keep(key cacheKey, r *fileResult, tree int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cache[key] = &cached{r, tree}
 }
 
 // forget drops what recent trees did not have.
@@ -170,6 +197,9 @@ func assemble(results []*fileResult) (*Result, error) {
 	for _, o := range all {
 		k := o.key()
 		if f := first[k]; f != nil {
+			if o.inherited(f) {
+				continue
+			}
 			errs = append(errs, &Error{Position: o.position, Object: k.String(), Message: "is declared twice; first at " + f.position.String(), Hint: "remove one of the two"})
 			continue
 		}

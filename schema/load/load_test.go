@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 func newLoader(t testing.TB, path string) *load.Loader {
 	t.Helper()
-	l, err := load.New(load.Config{Path: path})
+	l, err := load.New(load.Config{Path: path, Evaluate: evaluate})
 	if err != nil {
 		t.Fatal(err)
 	}

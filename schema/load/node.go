@@ -37,14 +37,17 @@ type field struct {
 	value *node
 }
 
-// place is a line and column, from 1.
-type place struct{ line, column int }
+// place is a line and column, from 1, of a file; "" is the file that is read.
+type place struct {
+	line, column int
+	file         string
+}
 
 func placeOf(p token.Pos) place {
 	if !p.IsValid() {
 		return place{}
 	}
-	return place{p.Line(), p.Column()}
+	return place{line: p.Line(), column: p.Column()}
 }
 
 // maxDepth is how deep maps and lists may nest. A pod of a list needs twelve.

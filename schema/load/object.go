@@ -9,8 +9,17 @@ import (
 	"reconciler/schema/v1beta1"
 )
 
-// fileResult is what one file holds. It is shared by all trees that have the file and never changed.
+// in is the position of p; file is the one that is read.
+func (p place) in(file string) schema.Position {
+	if p.file != "" {
+		file = p.file
+	}
+	return schema.Position{File: file, Line: p.line, Column: p.column}
+}
+
+// fileResult is what one file or CUE package holds. It is shared by all trees that have it and never changed.
 type fileResult struct {
+	pkg      string // directory of a CUE package, "" for a file
 	objects  []*object
 	warnings []string
 	errors   Errors
@@ -23,6 +32,7 @@ type object struct {
 	controller *schema.ReplicationController
 
 	version  string
+	pkg      string // directory of the CUE package that it came out of
 	position schema.Position
 	node     *node // for the places of its fields
 }
@@ -35,6 +45,22 @@ func (o *object) key() schema.Key {
 		return o.service.Key()
 	}
 	return o.controller.Key()
+}
+
+// inherited tells whether o is f again: CUE merges the files of a package into those of the same name below it, so what they declare
+// comes out of each.
+func (o *object) inherited(f *object) bool {
+	return o.pkg != f.pkg && o.pkg != "" && f.pkg != "" && o.position == f.position && o.hash() == f.hash()
+}
+
+func (o *object) hash() string {
+	switch {
+	case o.pod != nil:
+		return o.pod.Hash()
+	case o.service != nil:
+		return o.service.Hash()
+	}
+	return o.controller.Hash()
 }
 
 func (o *object) check() []schema.Problem {
@@ -65,8 +91,7 @@ var aliases = map[string]string{"mountPath": "path", "name": "key"}
 
 // place is where a path of the canonical object was written.
 func (o *object) place(path []string) schema.Position {
-	p := o.node.find(o.written(path))
-	return schema.Position{File: o.position.File, Line: p.line, Column: p.column}
+	return o.node.find(o.written(path)).in(o.position.File)
 }
 
 // file reads one file. The result depends on name and b alone.
@@ -92,7 +117,7 @@ type fileReader struct {
 
 func (f *fileReader) fail(p place, object string, path []string, message, hint string) {
 	f.result.errors = append(f.result.errors, &Error{
-		Position: schema.Position{File: f.name, Line: p.line, Column: p.column},
+		Position: p.in(f.name),
 		Object:   object, Field: dotted(path), Message: message, Hint: hint,
 	})
 }
@@ -241,7 +266,7 @@ func (f *fileReader) object(n *node, version string, kind schema.Kind, path []st
 	if len(bad) > 0 {
 		return
 	}
-	o := &object{version: version, node: n, position: schema.Position{File: f.name, Line: n.pos.line, Column: n.pos.column}}
+	o := &object{version: version, pkg: f.result.pkg, node: n, position: n.pos.in(f.name)}
 	problems, err := o.decode(kind, b)
 	if err != nil {
 		f.fail(n.pos, name, path, err.Error(), "")

@@ -72,7 +72,7 @@ func fromJSON(file string, b []byte, report func(p place, path []string, message
 		}
 		ends = append(ends, int(d.InputOffset()))
 	}
-	start, at := 0, place{1, 1}
+	start, at := 0, place{line: 1, column: 1}
 	for _, end := range ends {
 		e, err := json.Extract(file, b[start:end])
 		if err != nil {
@@ -109,7 +109,7 @@ func fromYAML(f *ast.File, report func(p place, path []string, message, hint str
 			return documents(r.read(e.Expr, nil))
 		}
 	}
-	n := &node{pos: place{1, 1}}
+	n := &node{pos: place{line: 1, column: 1}}
 	r.fields(n, f.Decls, nil)
 	if len(n.fields) == 0 {
 		return nil
@@ -162,7 +162,7 @@ func notJSON(b []byte, report func(p place, path []string, message, hint string)
 		if s, ok := err.(*stdjson.SyntaxError); ok {
 			end = int(max(s.Offset-1, 0))
 		}
-		report(place{1, 1}.after(b[:min(end, len(b))]), nil, "not JSON: "+err.Error(), "")
+		report(place{line: 1, column: 1}.after(b[:min(end, len(b))]), nil, "not JSON: "+err.Error(), "")
 		return
 	}
 }
@@ -171,14 +171,14 @@ func firstInvalid(b []byte) (place, bool) {
 	if utf8.Valid(b) {
 		return place{}, true
 	}
-	p := place{1, 1}
+	p := place{line: 1, column: 1}
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		if r == utf8.RuneError && n == 1 {
 			break
 		}
 		if p.column++; r == '\n' {
-			p = place{p.line + 1, 1}
+			p = place{line: p.line + 1, column: 1}
 		}
 		b = b[n:]
 	}

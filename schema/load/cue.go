@@ -1,0 +1,232 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	packageTime = 10 * time.Second // for one package, and for the child to start
+	treeTime    = time.Minute      // for all packages of a tree
+	maxReply    = 64 << 20         // bytes that a child may write
+	maxWords    = 64 << 10         // bytes of what a dying child says
+)
+
+// packages loads the CUE packages that the given files are of, sorted by directory.
+func (l *Loader) packages(fsys fs.FS, files []manifestFile, tree int) ([]*fileResult, error) {
+	roots := map[string][]string{}
+	var dirs []string
+	for _, f := range files {
+		if !isRoot(f.name) {
+			continue
+		}
+		d := path.Dir(f.name)
+		if roots[d] == nil {
+			dirs = append(dirs, d)
+		}
+		roots[d] = append(roots[d], f.name)
+	}
+	if len(dirs) == 0 {
+		return nil, nil
+	}
+	if l.evaluate == nil {
+		return []*fileResult{failed(files[0].name, "CUE packages are not evaluated here", "")}, nil
+	}
+	results := make([]*fileResult, len(dirs))
+	found := &packages{fsys: fsys, dirs: map[string][]*cueFile{}}
+	var missing []*cuePackage
+	at := map[*cuePackage]int{}
+	for i, d := range dirs {
+		p, err := found.find(d, roots[d])
+		var bad wrong
+		if errors.As(err, &bad) {
+			results[i] = &fileResult{errors: Errors{bad.what}}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if results[i] = l.cached(p.key, tree); results[i] == nil {
+			missing = append(missing, p)
+			at[p] = i
+		}
+	}
+	for p, r := range l.children(missing) {
+		if r.err != nil {
+			return nil, r.err
+		}
+		results[at[p]] = r.result
+		if !r.cut {
+			l.keep(p.key, r.result, tree)
+		}
+	}
+	return results, nil
+}
+
+// outcome is what a package's evaluation gave. A result is cut if it is not the package's alone: another time, it may be different.
+type outcome struct {
+	result *fileResult
+	cut    bool
+	err    error // the child could not be run
+}
+
+// children evaluates packages in as few children as it takes. A package during which a child died is the first of the next,
+// and blamed only if it dies again: the memory may have been that of others. Time is measured for each.
+func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
+	out := map[*cuePackage]outcome{}
+	if len(todo) == 0 {
+		return out
+	}
+	l.oneChild.Lock()
+	defer l.oneChild.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), treeTime)
+	defer cancel()
+	for len(todo) > 0 {
+		replies, reason, slow, err := l.child(ctx, todo)
+		if err != nil {
+			out[todo[0]] = outcome{err: err}
+			return out
+		}
+		for i, r := range replies {
+			e := <-l.evaluators
+			out[todo[i]] = outcome{result: e.cuePackage(todo[i], r)}
+			l.evaluators <- e
+		}
+		todo = todo[len(replies):]
+		switch {
+		case len(todo) == 0:
+		case ctx.Err() != nil:
+			for _, p := range todo {
+				out[p] = outcome{result: failed(p.first, fmt.Sprintf("package %s was not evaluated: all packages together took more than %v", p.name, treeTime), ""), cut: true}
+			}
+			return out
+		case len(replies) == 0 || slow:
+			out[todo[0]] = outcome{result: failed(todo[0].first, fmt.Sprintf("package %s was not evaluated: %s", todo[0].name, reason), "look for a comprehension or a list that is too long"), cut: true}
+			todo = todo[1:]
+		}
+	}
+	return out
+}
+
+// child runs one child. It returns the replies that came, in order, and why there are not more; slow
+// tells that the next took too long.
+func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*reply, reason string, slow bool, err error) {
+	in, err := json.Marshal(newRequest(todo))
+	if err != nil {
+		return nil, "", false, fmt.Errorf("write request to evaluate CUE packages: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tooSlow := fmt.Errorf("it took more than %v", packageTime)
+	timer := time.AfterFunc(packageTime, func() { cancel(tooSlow) })
+	defer timer.Stop()
+
+	words := &head{most: maxWords}
+	cmd := l.evaluate(ctx)
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.Stdin = bytes.NewReader(in)
+	cmd.Stderr = words
+	cmd.WaitDelay = time.Second
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", false, fmt.Errorf("start evaluation of CUE packages: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, "", false, fmt.Errorf("start evaluation of CUE packages: %w", err)
+	}
+	limited := &io.LimitedReader{R: stdout, N: maxReply}
+	d := json.NewDecoder(limited)
+	for len(replies) < len(todo) {
+		r := &reply{}
+		if err = d.Decode(r); err != nil {
+			break
+		}
+		replies = append(replies, r)
+		timer.Reset(packageTime)
+	}
+	switch {
+	case len(replies) == len(todo):
+		cancel(nil) // it has nothing more to do
+	case limited.N <= 0:
+		cancel(fmt.Errorf("its objects have more than %d bytes", maxReply))
+	}
+	ended := cmd.Wait()
+	switch cause := context.Cause(ctx); {
+	case len(replies) == len(todo):
+	case cause != nil:
+		reason = cause.Error()
+	case words.says("out of memory", "cannot allocate memory", "failed to reserve"):
+		reason = fmt.Sprintf("it needs more than %d MiB of memory", childMemory>>20)
+	case words.says("stack exceeds", "stack overflow"):
+		reason = "it is nested without end"
+	default:
+		reason = fmt.Sprintf("the evaluation ended: %v: %s", ended, words.line())
+	}
+	return replies, reason, errors.Is(context.Cause(ctx), tooSlow), nil
+}
+
+func newRequest(todo []*cuePackage) request {
+	q := request{}
+	indexes := map[string]int{} // by name: one tree has one content for it
+	for _, p := range todo {
+		x := requestPackage{Dir: p.dir, Root: p.root, Files: map[string]int{}}
+		for name, b := range p.files {
+			i, ok := indexes[name]
+			if !ok {
+				i = len(q.Files)
+				indexes[name] = i
+				q.Files = append(q.Files, b)
+			}
+			x.Files[name] = i
+		}
+		q.Packages = append(q.Packages, x)
+	}
+	return q
+}
+
+// cuePackage checks what a package declares, as if it had been written in a data file.
+func (e *evaluator) cuePackage(p *cuePackage, r *reply) *fileResult {
+	f := &fileReader{evaluator: e, name: p.first, result: &fileResult{pkg: p.dir}}
+	for _, x := range r.Errors {
+		f.fail(r.place(x.At), x.Object, x.Field, x.Message, x.Hint)
+	}
+	for _, o := range r.Objects {
+		before := len(f.result.errors)
+		n := r.node(o, nil, func(at place, path []string, message string) { f.fail(at, "", path, message, "") })
+		if len(f.result.errors) == before {
+			f.document(n, "", "", nil)
+		}
+	}
+	f.result.errors.sort()
+	return f.result
+}
+
+// head keeps the beginning of what is written to it.
+type head struct {
+	most int
+	text []byte
+}
+
+func (h *head) Write(b []byte) (int, error) {
+	h.text = append(h.text, b[:min(len(b), h.most-len(h.text))]...)
+	return len(b), nil
+}
+
+func (h *head) says(words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(h.text, []byte(w)) })
+}
+
+func (h *head) line() string {
+	first, _, _ := strings.Cut(string(h.text), "\n")
+	return first
+}

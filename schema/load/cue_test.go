@@ -1,0 +1,163 @@
+package load_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"reconciler/schema/load"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == load.ChildArg {
+		if err := load.Child(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// evaluate runs this test binary as the child.
+func evaluate(ctx context.Context) *exec.Cmd {
+	return exec.CommandContext(ctx, "/proc/self/exe", load.ChildArg)
+}
+
+const web = `package fleet
+import "reconciler.local/v1"
+#Web: v1.#Pod & {
+	#name: string
+	metadata: name: #name
+	spec: containers: [{name: "c", image: "i:1"}]
+}
+`
+
+// TestManyPods: one comprehension makes hundreds of pods.
+func TestManyPods(t *testing.T) {
+	r, err := newLoader(t, "").Tree(tree("pods.cue", strings.Replace(web, "import ", "import \"list\"\nimport ", 1)+"pods: [for i in list.Range(0, 300, 1) {#Web & {#name: \"web-\\(i)\"}}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Set.Pods) != 300 {
+		t.Errorf("got %d pods", len(r.Set.Pods))
+	}
+}
+
+// TestEndlessEvaluation: what cannot be evaluated ends by a limit, is named, and takes nothing else with it: the packages beside
+// it are evaluated, and the loader goes on.
+func TestEndlessEvaluation(t *testing.T) {
+	for name, text := range map[string]string{
+		"a list without measure": "import \"list\"\nx: len(list.Range(0, 500000000, 1))\n",
+		"nested comprehensions":  "import \"list\"\nr: list.Range(0, 100, 1)\nx: [for a in r for b in r for c in r for d in r for e in r for f in r for g in r {a}]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoader(t, "")
+			in := tree("a/ok.cue", "package ok\n"+cuePod("a"), "b/bad.cue", "package bad\n"+text, "c/wrong.cue", "package wrong\n"+strings.Replace(cuePod("c"), "image", "imagine", 1))
+			began := time.Now()
+			_, err := l.Tree(in)
+			t.Logf("%v after %v", err, time.Since(began).Round(time.Millisecond))
+			var bad load.Errors
+			if !errors.As(err, &bad) || len(bad) != 2 || !strings.Contains(bad[0].Message, "package bad was not evaluated: it ") || bad[0].Position.File != "b/bad.cue" {
+				t.Fatalf("got %v", err)
+			}
+			if bad[1].Position.File != "c/wrong.cue" {
+				t.Errorf("the package behind it was not evaluated: %v", bad[1])
+			}
+			delete(in, "b/bad.cue")
+			delete(in, "c/wrong.cue")
+			if r, err := l.Tree(in); err != nil || len(r.Set.Pods) != 1 {
+				t.Errorf("the loader does not go on: %v", err)
+			}
+		})
+	}
+}
+
+func cuePod(name string) string {
+	return fmt.Sprintf("%s: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: %q, spec: containers: [{name: \"c\", image: \"i:1\"}]}\n", name, name)
+}
+
+// TestChildThatCannotRun: that is no error of the commit.
+func TestChildThatCannotRun(t *testing.T) {
+	l, err := load.New(load.Config{Evaluate: func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/nonexistent") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad load.Errors
+	if _, err = l.Tree(tree("a.cue", "package a\n"+cuePod("a"))); err == nil || errors.As(err, &bad) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestNoEvaluator: without a command, a CUE package is refused and never left out.
+func TestNoEvaluator(t *testing.T) {
+	l, err := load.New(load.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad load.Errors
+	if _, err = l.Tree(tree("a.cue", "package a\n"+cuePod("a"))); !errors.As(err, &bad) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// counted counts the children that are started.
+func counted(t *testing.T) (*load.Loader, *int) {
+	n := new(int)
+	l, err := load.New(load.Config{Evaluate: func(ctx context.Context) *exec.Cmd { *n++; return evaluate(ctx) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, n
+}
+
+// TestCachedPackages: a package is evaluated anew when one of the files changes that it is made of, and only then.
+func TestCachedPackages(t *testing.T) {
+	base := map[string]string{
+		"cue.mod/module.cue": "module: \"test.local/x@v0\"\nlanguage: version: \"v0.13.0\"\n",
+		"up.cue":             "package web\n#tag: \"1\"\n",
+		"lib/lib.cue":        "package lib\nimport \"test.local/x/deep\"\n#Pod: deep.#Pod\n",
+		"deep/deep.cue":      "package deep\n#Pod: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: #name, #name: string, spec: containers: [{name: \"c\", image: \"i:1\"}]}\n",
+		"web/web.cue":        "@extern(embed)\npackage web\nimport \"test.local/x/lib\"\nset: _ @embed(file=x/names.txt, type=text)\na: lib.#Pod & {#name: \"a\"}\n",
+		"web/x/names.txt":    "a",
+		"other/other.cue":    "package other\n",
+		"data.yaml":          pod,
+		"README.md":          "x",
+	}
+	base["data.yaml"] = strings.Replace(pod, "name: a", "name: data", 1)
+	for name, want := range map[string]int{
+		"": 0, "cue.mod/module.cue": 1, "up.cue": 1, "lib/lib.cue": 1, "deep/deep.cue": 1, "web/web.cue": 1, "web/x/names.txt": 1,
+		"other/other.cue": 1, "data.yaml": 0, "README.md": 0,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, n := counted(t)
+			in := fstest.MapFS{}
+			for k, v := range base {
+				in[k] = &fstest.MapFile{Data: []byte(v)}
+			}
+			if r, err := l.Tree(in); err != nil || r.Set.Len() != 2 {
+				t.Fatal(r, err)
+			}
+			if f := in[name]; f != nil {
+				comment := "\n// changed\n"
+				if !strings.HasSuffix(name, ".cue") {
+					comment = "\n# changed\n"
+				}
+				f.Data = append(f.Data, comment...)
+			}
+			*n = 0
+			if _, err := l.Tree(in); err != nil {
+				t.Fatal(err)
+			}
+			if *n != want {
+				t.Errorf("%d evaluations, want %d", *n, want)
+			}
+		})
+	}
+}
