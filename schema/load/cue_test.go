@@ -161,3 +161,64 @@ func TestCachedPackages(t *testing.T) {
 		})
 	}
 }
+
+// TestConfinement: before it reads anything, the child has given up root and set its limits; it is started without environment.
+func TestConfinement(t *testing.T) {
+	cmd := evaluate(t.Context())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	proc := fmt.Sprintf("/proc/%d/", cmd.Process.Pid)
+	var status, limits string
+	done := func() bool {
+		s, _ := os.ReadFile(proc + "status")
+		l, _ := os.ReadFile(proc + "limits")
+		status, limits = string(s), string(l)
+		limited := false
+		for line := range strings.Lines(limits) {
+			limited = limited || strings.HasPrefix(line, "Max address space") && !strings.Contains(line, "unlimited")
+		}
+		return limited && (os.Geteuid() != 0 || strings.Contains(status, "\nUid:\t65534\t65534\t65534\t65534\n") &&
+			strings.Contains(status, "\nGid:\t65534\t65534\t65534\t65534\n") && strings.Contains(status, "\nCapEff:\t0000000000000000\n"))
+	}
+	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Errorf("the child is not confined:\n%s\n%s", status, limits)
+			break
+		}
+	}
+	_ = stdin.Close()
+	if err := cmd.Wait(); err == nil {
+		t.Error("a request that is empty was taken")
+	}
+
+	var started *exec.Cmd
+	l, err := load.New(load.Config{Evaluate: func(ctx context.Context) *exec.Cmd {
+		started = evaluate(ctx)
+		started.Env = []string{"TOKEN=secret"}
+		return started
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Tree(tree("a.cue", "package a\n")); err != nil {
+		t.Fatal(err)
+	}
+	if started.Env == nil || len(started.Env) > 0 {
+		t.Errorf("the child was started with %q", started.Env)
+	}
+}
+
+// TestDefinitionsGiveTheType: with the definitions, nobody writes apiVersion and kind, and a pod without them is not overlooked.
+func TestDefinitionsGiveTheType(t *testing.T) {
+	for _, kind := range []string{"Pod", "Service", "ReplicationController"} {
+		_, err := newLoader(t, "").Tree(tree("a.cue", "package a\nimport \"reconciler.local/v1\"\nx: v1.#"+kind+" & {metadata: name: \"a\"}\n"))
+		if err == nil || !strings.Contains(err.Error(), kind+"/a: spec: field is required") {
+			t.Errorf("%s: got %v", kind, err)
+		}
+	}
+}

@@ -146,6 +146,11 @@ func TestFiles(t *testing.T) {
 		want int    // objects
 		err  string // is in the error
 	}{
+		"a package that imports from outside the path": {path: "fleets/prod", in: tree("cue.mod/module.cue", "module: \"test.local/x\"\nlanguage: version: \"v0.13.0\"\n",
+			"lib/lib.cue", "package lib\n#A: {"+cuePod("a")+"}\nbad: {apiVersion: string, kind: \"Pod\"}\n", "fleets/prod/a.cue", "package prod\nimport \"test.local/x/lib\"\nlib.#A\n"), want: 1},
+		"a package that is ignored and imported": {in: tree(".reconcilerignore", "lib/\nparent.cue\n", "cue.mod/module.cue", "module: \"test.local/x\"\nlanguage: version: \"v0.13.0\"\n",
+			"parent.cue", "package app\nenv: string\npod: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: env}\n",
+			"lib/lib.cue", "package lib\n#A: {"+cuePod("a")+"}\nbad: {apiVersion: string, kind: \"Pod\"}\n", "app/a.cue", "package app\nimport \"test.local/x/lib\"\nlib.#A\nenv: \"prod\"\npod: spec: lib.#A.a.spec\n"), want: 2},
 		"an empty tree is an empty set":           {in: tree("README.md", "hello"), want: 0},
 		"other extensions are no manifests":       {in: tree("a.txt", pod, "a.yaml.bak", pod), want: 0},
 		"each extension of data":                  {in: tree("a.yaml", pod, "b.yml", strings.Replace(pod, "name: a", "name: b", 1)), want: 2},

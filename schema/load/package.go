@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,10 +32,19 @@ const DefinitionsFile = "cue.mod/pkg/" + DefinitionsPath + "/v1.cue"
 // Definitions is the definitions of v1 as a CUE package: #Pod, #Service and #ReplicationController, which give apiVersion
 // and kind themselves.
 func Definitions() string {
-	s := strings.Replace(schema.V1CUE, "package schema\n", "package v1\n", 1)
-	s = strings.ReplaceAll(s, "\tapiVersion!:", "\tapiVersion:")
-	return strings.ReplaceAll(s, "\tkind!:      ", "\tkind:      ")
+	_, s, _ := strings.Cut(schema.V1CUE, "\npackage schema\n")
+	return definitionsHead + typeField.ReplaceAllString(s, "$1:")
 }
+
+// typeField is apiVersion or kind of an object, which a person must write in a data file.
+var typeField = regexp.MustCompile(`(?m)^(\t(?:apiVersion|kind))!:`)
+
+const definitionsHead = `// Package v1 is what Pods, Services and ReplicationControllers of core/v1 may hold. It was written by "reconciler schema".
+//
+// @yet(values) is a field of which only these values are supported yet, @ignored() one that is accepted and dropped, @want() a
+// rule in words, @nonull() a field that may be left out and not be empty.
+package v1
+`
 
 // maxPackage is how many bytes the files may have that a CUE package is made of.
 const maxPackage = 64 << 20
