@@ -85,6 +85,11 @@ func bringUp() (c *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil && theCluster == nil {
+			_ = os.RemoveAll(tmp)
+		}
+	}()
 	bin := filepath.Join(tmp, "bin")
 	if _, err := command(ctx, "../..", "go", "build", "-o", bin+"/", "./cmd/reconciler", "./cmd/containerd-shim-reconciler-v2"); err != nil {
 		return nil, err

@@ -315,19 +315,16 @@ func TestProcessesKilled(t *testing.T) {
 	c := theLab(t)
 	tree := web(image)
 	c.apply(t, tree)
-	for _, name := range []string{"agent-10.245.2.2", "server", "containerd", "agent and containerd", "all"} {
+	minion := c.instance(t, "web-0").Minion
+	for name, kill := range map[string][]string{
+		"agent": {"agent-" + minion}, "server": {"server"}, "containerd": {"containerd"}, "agent and containerd": {"agent-" + minion, "containerd"},
+		"all": {"server", "agent-10.245.2.2", "agent-10.245.2.3", "agent-10.245.2.4"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			before := c.containers(t)
-			kill := []string{name}
-			if name == "agent and containerd" {
-				kill = []string{"agent-10.245.2.2", "containerd"}
-			}
-			if name == "all" {
-				kill = []string{"server", "agent-10.245.2.2", "agent-10.245.2.3", "agent-10.245.2.4"}
-			}
 			for _, k := range kill {
 				if k == "containerd" {
-					c.killContainerd(t, "10.245.2.2")
+					c.killContainerd(t, minion)
 					continue
 				}
 				if err := c.lab.Kill(t.Context(), k); err != nil {
@@ -342,14 +339,25 @@ func TestProcessesKilled(t *testing.T) {
 			c.up(t)
 			c.until(t, "all is well again", func() bool {
 				st := c.fresh(t)
+				for _, m := range st.Minions {
+					if !m.Connected || m.Behind {
+						return false
+					}
+				}
 				return settled(st) && !strings.Contains(c.containers(t), "not reported")
 			})
 			if after := c.containers(t); after != before {
 				t.Errorf("containers were touched:\n%s\n%s", before, after)
 			}
 			// It goes on: the next commit is followed.
-			tree["extra.yaml"] = pod("extra-"+strings.NewReplacer(".", "-", " ", "-").Replace(name), "app: extra", "", "-http", ":8080")
+			tree["extra.yaml"] = pod("extra-"+strings.ReplaceAll(name, " ", "-"), "app: extra", "", "-http", ":8080")
 			c.apply(t, tree)
+			after := c.containers(t)
+			for line := range strings.Lines(before) {
+				if !strings.Contains(line, "extra-") && !strings.Contains(after, line) {
+					t.Errorf("an instance was touched after the restart: %s\n%s", line, after)
+				}
+			}
 		})
 	}
 }

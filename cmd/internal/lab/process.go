@@ -38,15 +38,20 @@ func (l *Lab) pidFile(name string) string { return filepath.Join(l.cfg.Dir, "run
 // Log is the file with what a process wrote: "server", "registry", "agent-MINION", "syslog-MINION".
 func (l *Lab) Log(name string) string { return filepath.Join(l.cfg.Dir, "log", safe(name)+".log") }
 
-// startTime reads when a process started; ok is false if it is gone or a zombie.
+// startTime reads when a process started; ok is false if it is gone or a zombie. A process that executes a program from another
+// thread than its first is not gone: the first is a zombie for a moment, with the other beside it.
 func startTime(pid int) (start uint64, ok bool) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, false
 	}
-	// The name in parentheses may hold anything; the state is field 3 and the start time field 22.
+	// The name in parentheses may hold anything; the state is field 3, the number of threads field 20 and
+	// the start time field 22 (proc_pid_stat(5)).
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+	if len(f) < 20 || f[0] == "X" {
+		return 0, false
+	}
+	if threads, err := strconv.Atoi(f[17]); f[0] == "Z" && (err != nil || threads < 2) {
 		return 0, false
 	}
 	start, err = strconv.ParseUint(f[19], 10, 64)
