@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 const (
@@ -119,8 +120,6 @@ func (r *Runtime) watchDaemon(ctx context.Context, pid int, child *exec.Cmd) err
 		return fmt.Errorf("watch containerd: %w", err)
 	}
 	defer unix.Close(fd)
-	// The connection backs off up to some seconds after it broke; the daemon is back sooner.
-	r.reconnect()
 	go0 := time.Now()
 	ready := false
 	for ctx.Err() == nil {
@@ -128,7 +127,6 @@ func (r *Runtime) watchDaemon(ctx context.Context, pid int, child *exec.Cmd) err
 		if !ready {
 			wait = 5 * time.Millisecond
 			if _, err := os.Stat(r.cfg.socket()); err == nil {
-				r.reconnect()
 				vctx, cancel := context.WithTimeout(ctx, time.Second)
 				_, err := r.client.Version(vctx)
 				cancel()
@@ -186,9 +184,14 @@ func (r *Runtime) listen(ctx context.Context) error {
 	}
 }
 
-// dial makes a client that connects when it is used.
+// dial makes a client that connects when it is used, and again soon after the connection broke: the daemon is on this machine
+// and back within milliseconds, where gRPC's own back-off goes up to some seconds.
 func dial(socket string) (*ctr.Client, error) {
-	return ctr.New(socket, ctr.WithDefaultNamespace(namespace), ctr.WithTimeout(10*time.Second))
+	again := grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.5, Jitter: 0.2, MaxDelay: 100 * time.Millisecond},
+		MinConnectTimeout: 2 * time.Second,
+	}
+	return ctr.New(socket, ctr.WithDefaultNamespace(namespace), ctr.WithTimeout(10*time.Second), ctr.WithExtraDialOpts([]grpc.DialOption{grpc.WithConnectParams(again)}))
 }
 
 // placeShim has the shim's program under its name in our own directory, which is first in the daemon's PATH: the lean one
@@ -210,11 +213,4 @@ func (r *Runtime) placeShim() error {
 		return fmt.Errorf("place shim: %w", err)
 	}
 	return nil
-}
-
-// reconnect has the client try its socket again now. Its own back-off goes up to some seconds.
-func (r *Runtime) reconnect() {
-	if conn, ok := r.client.Conn().(*grpc.ClientConn); ok {
-		conn.ResetConnectBackoff()
-	}
 }

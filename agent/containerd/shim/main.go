@@ -42,5 +42,9 @@ func newTask(ic *plugin.InitContext) (any, error) {
 		// It ends with the process: there is no moment at which a log may go unbounded.
 		go boundLogs(ic.Context, "/proc/self/fd", interval)
 	}
-	return task.NewTaskService(ic.Context, publisher.(shim.Publisher), sd.(shutdown.Service))
+	// The watcher of memory shortage ends only on the plain errors of a context, and not on the cause that a shim's shutdown
+	// has: until the process is gone it would spin, and write each turn into the daemon's log.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ic.Context))
+	context.AfterFunc(ic.Context, cancel)
+	return task.NewTaskService(ctx, publisher.(shim.Publisher), sd.(shutdown.Service))
 }
