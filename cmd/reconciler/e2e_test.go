@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"reconciler/agent/containerd"
 	"reconciler/cmd/internal/lab"
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
@@ -322,6 +325,7 @@ func TestProcessesKilled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := c.containers(t)
+			defer c.up(t) // also if something fails here
 			for _, k := range kill {
 				if k == "containerd" {
 					c.killContainerd(t, minion)
@@ -339,6 +343,9 @@ func TestProcessesKilled(t *testing.T) {
 			c.up(t)
 			c.until(t, "all is well again", func() bool {
 				st := c.fresh(t)
+				if len(c.containerds(t, minion)) != 1 {
+					return false
+				}
 				for _, m := range st.Minions {
 					if !m.Connected || m.Behind {
 						return false
@@ -362,38 +369,41 @@ func TestProcessesKilled(t *testing.T) {
 	}
 }
 
-// killContainerd ends a minion's embedded containerd with SIGKILL.
+// killContainerd ends a minion's embedded containerd with SIGKILL, once there is one.
 func (c *cluster) killContainerd(t testing.TB, minion string) {
 	t.Helper()
-	pids, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	var pids []int
+	c.until(t, "there is one containerd on "+minion, func() bool {
+		pids = c.containerds(t, minion)
+		return len(pids) == 1
+	})
+	if err := unix.Kill(pids[0], unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// containerds are the process ids of a minion's embedded containerds.
+func (c *cluster) containerds(t testing.TB, minion string) (pids []int) {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := 0
-	for _, p := range pids {
+	for _, p := range paths {
 		b, err := os.ReadFile(p)
 		if err != nil {
 			continue
 		}
 		args := strings.Split(string(b), "\x00")
-		if len(args) > 2 && args[1] == "containerd-daemon" && strings.Contains(string(b), c.lab.MinionDir(minion)+"/") {
+		if len(args) > 2 && args[1] == containerd.DaemonArg && strings.Contains(string(b), c.lab.MinionDir(minion)+"/") {
 			var pid int
 			if _, err := fmt.Sscanf(p, "/proc/%d/cmdline", &pid); err != nil {
 				t.Fatal(err)
 			}
-			proc, err := os.FindProcess(pid)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := proc.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			killed++
+			pids = append(pids, pid)
 		}
 	}
-	if killed != 1 {
-		t.Fatalf("killed %d containerd processes of %s, want 1", killed, minion)
-	}
+	return pids
 }
 
 func TestDamageByHandIsRepaired(t *testing.T) {
