@@ -393,3 +393,33 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 		t.Errorf("second daemon: %v", err)
 	}
 }
+
+// A list of tasks leaves out what does not answer in time: that is not the end of a container.
+func TestHungShimIsNotAnEndedContainer(t *testing.T) {
+	prepare(t)
+	m := newMinion(t, nil)
+	m.pull(t, shared.image)
+	p := pod("hung", run("main", "serve"))
+	m.up(t, p)
+	shims := processes(isShim(m.cfg.Dir))
+	if len(shims) != 1 {
+		t.Fatalf("%d shims", len(shims))
+	}
+	if err := unix.Kill(shims[0], unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	resume := func() { _ = unix.Kill(shims[0], unix.SIGCONT) }
+	defer resume()
+	all, err := m.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || len(all[0].Containers) != 1 || all[0].Containers[0].State != agent.Running {
+		t.Errorf("with a shim that does not answer: %+v", all)
+	}
+	resume()
+	all, err = m.Observe(t.Context())
+	if err != nil || len(all) != 1 || all[0].Containers[0].State != agent.Running || all[0].Containers[0].Attempt != 0 {
+		t.Errorf("afterwards: %+v, %v", all, err)
+	}
+}
