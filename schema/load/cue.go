@@ -159,6 +159,8 @@ func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*repl
 		cancel(nil) // it has nothing more to do
 	case limited.N <= 0:
 		cancel(fmt.Errorf("its objects have more than %d bytes", maxReply))
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		cancel(fmt.Errorf("the child wrote no reply: %w", err))
 	}
 	ended := cmd.Wait()
 	switch cause := context.Cause(ctx); {

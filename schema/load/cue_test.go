@@ -95,6 +95,97 @@ func TestChildThatCannotRun(t *testing.T) {
 	}
 }
 
+// TestChildThatMisbehaves: what a child does other than reply is an error of the package, and soon; a package that was not the first of a
+// child that died is tried again.
+func TestChildThatMisbehaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string // of the first child; the next ones are real
+		want   string // in the error; "" is none
+	}{
+		"dies at the first package":  {"echo boom >&2; exit 3", "b/b.cue: package b was not evaluated: the evaluation ended: exit status 3: boom"},
+		"dies at the second package": {"echo '{}'; echo boom >&2; exit 3", ""},
+		"is killed":                  {"kill -9 $$", "signal: killed"},
+		"writes garbage for ever":    {"yes", "wrote no reply"},
+		"writes without end":         {`printf '{"Files":["'; tr '\0' x </dev/zero`, "more than 67108864 bytes"},
+		"ends without a reply":       {"true", "package b was not evaluated"},
+		"replies what is no value":   {`echo '{"Objects":[{"k":99}]}'`, "came out damaged"},
+		"says that memory is out":    {"echo 'fatal error: runtime: out of memory' >&2; exit 2", "needs more than 2560 MiB of memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			children := 0
+			l, err := load.New(load.Config{Evaluate: func(ctx context.Context) *exec.Cmd {
+				if children++; children == 1 {
+					return exec.CommandContext(ctx, "/bin/sh", "-c", "PATH=/usr/bin:/bin; "+c.script)
+				}
+				return evaluate(ctx)
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := l.Tree(tree("b/b.cue", "package b\n", "c/c.cue", "package c\n"+cuePod("c")))
+			if c.want == "" {
+				if err != nil || len(r.Set.Pods) != 1 {
+					t.Errorf("got %v, %v", r, err)
+				}
+				return
+			}
+			var bad load.Errors
+			if !errors.As(err, &bad) || len(bad) != 1 || !strings.Contains(bad[0].Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+			if r, err := l.Tree(tree("b/b.cue", "package b\n", "c/c.cue", "package c\n"+cuePod("c"))); name != "replies what is no value" && (err != nil || len(r.Set.Pods) != 1) {
+				t.Errorf("the failure was kept: %v", err)
+			}
+		})
+	}
+}
+
+// TestHostileFiles: what makes a parser recurse does not reach the one of this process.
+func TestHostileFiles(t *testing.T) {
+	const size = 4 << 20
+	deep := func(s string) string { return "package a\nx: " + strings.Repeat(s, (size-20)/len(s)) + "1\n" }
+	for name, in := range map[string]fstest.MapFS{
+		"brackets":                    tree("a.cue", deep("[")),
+		"minuses":                     tree("a.cue", deep("-")),
+		"labels":                      tree("a.cue", deep("a:")),
+		"sums":                        tree("a.cue", deep("1+")),
+		"brackets of an import":       tree("a.cue", "package a\nimport "+strings.Repeat("(", size-100)),
+		"attributes":                  tree("a.cue", strings.Repeat("@a(", 1<<20)+"\npackage a\n"),
+		"attributes, fewer":           tree("a.cue", strings.Repeat("@a(", 200)+strings.Repeat("x", size-1000)+"\npackage a\n"),
+		"minuses of a module file":    tree("a.cue", "package a\n", "cue.mod/module.cue", "module: "+strings.Repeat("-", size-100)+"1"),
+		"a little less in the module": tree("a.cue", "package a\n", "cue.mod/module.cue", "module: "+strings.Repeat("-", 60<<10)+"1"),
+		"a text that grows":           tree("a.cue", "package a\nx0: \"0123456789\"\n"+grows(40)),
+		"a file that is no text":      tree("a.cue", "package a\nx: \"\xff\"\n"),
+		"zero bytes":                  tree("a.cue", "package a\x00b\n"),
+		"a cycle of imports": tree("cue.mod/module.cue", "module: \"test.local/x\"\nlanguage: version: \"v0.13.0\"\n",
+			"a/a.cue", "package a\nimport \"test.local/x/b\"\nx: b.x\n", "b/b.cue", "package b\nimport \"test.local/x/a\"\nx: a.x\n"),
+		"an import that leads out": tree("cue.mod/module.cue", "module: \"test.local/x\"\nlanguage: version: \"v0.13.0\"\n", "a/a.cue", "package a\nimport \"test.local/x/../../etc\"\nx: etc.x\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			r, err := newLoader(t, "").Tree(in)
+			text := fmt.Sprint(err)
+			t.Logf("%.200s after %v", text, time.Since(began).Round(time.Millisecond))
+			var bad load.Errors
+			if !errors.As(err, &bad) {
+				t.Errorf("got %v, %.200s", r, text)
+			}
+			if len(text) > 2000 {
+				t.Errorf("the errors have %d bytes", len(text))
+			}
+		})
+	}
+}
+
+// grows is texts each of which is ten times the one before.
+func grows(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "x%d: x%d+x%d+x%d+x%d+x%d\n", i+1, i, i, i, i, i)
+	}
+	return b.String()
+}
+
 // TestNoEvaluator: without a command, a CUE package is refused and never left out.
 func TestNoEvaluator(t *testing.T) {
 	l, err := load.New(load.Config{})

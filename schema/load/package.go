@@ -46,6 +46,9 @@ const definitionsHead = `// Package v1 is what Pods, Services and ReplicationCon
 package v1
 `
 
+// maxModuleFile is how many bytes cue.mod/module.cue may have.
+const maxModuleFile = 64 << 10
+
 // maxPackage is how many bytes the files may have that a CUE package is made of.
 const maxPackage = 64 << 20
 
@@ -151,6 +154,9 @@ func (p *packages) readModule(c *cuePackage) error {
 		return err
 	}
 	c.files[name] = b
+	if len(b) > maxModuleFile { // the only file that this process parses whole: its nesting is bounded by its size
+		return wrongf(name, place{}, "", "the file has %d bytes, more than %d", len(b), maxModuleFile)
+	}
 	f, err := parser.ParseFile(name, b)
 	if err != nil {
 		return syntax(name, err)
@@ -187,7 +193,8 @@ func (p *packages) add(c *cuePackage, top, dir, name string, seen map[string]boo
 				continue
 			}
 			c.files[f.name] = f.data
-			if f.embeds {
+			if f.embeds && !seen["embedded in "+d] {
+				seen["embedded in "+d] = true
 				if err := p.embedded(c, d); err != nil {
 					return err
 				}
@@ -246,7 +253,7 @@ func (p *packages) imported(c *cuePackage, f *cueFile, i imported, seen map[stri
 	return nil
 }
 
-// embedded adds all files below a directory: CUE lets nothing else be embedded by a file in it.
+// embedded adds all files below a directory, but those that are too large: CUE lets nothing else be embedded by a file in it.
 func (p *packages) embedded(c *cuePackage, dir string) error {
 	n := 0
 	return fs.WalkDir(p.fsys, dir, func(name string, d fs.DirEntry, err error) error {
@@ -259,6 +266,9 @@ func (p *packages) embedded(c *cuePackage, dir string) error {
 			return nil
 		}
 		b, err := p.read(name)
+		if bad := (wrong{}); errors.As(err, &bad) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -322,7 +332,7 @@ func parseCUE(name string, b []byte) (*cueFile, error) {
 	if at, ok := firstInvalid(b); !ok {
 		return nil, wrongf(name, at, "", "the file is not UTF-8 text")
 	}
-	if tooDeep(b) {
+	if tooDeep(b) || unclosed(b) > maxUnclosed {
 		return nil, wrongf(name, place{}, "", "brackets are nested too deep")
 	}
 	x, err := parser.ParseFile(name, b, parser.ImportsOnly)
@@ -343,6 +353,24 @@ func parseCUE(name string, b []byte) (*cueFile, error) {
 		}
 	}
 	return f, nil
+}
+
+// maxUnclosed is how many parentheses may be open at once, those in text and comments included: for an attribute that is not
+// closed, CUE reads the whole file, and then again for the next.
+const maxUnclosed = 200
+
+func unclosed(b []byte) (most int) {
+	open := 0
+	for _, c := range b {
+		switch c {
+		case '(':
+			open++
+			most = max(most, open)
+		case ')':
+			open = max(open-1, 0)
+		}
+	}
+	return most
 }
 
 func syntax(name string, err error) error {
