@@ -91,6 +91,9 @@ func (o *diffOptions) input(ctx context.Context) (in reconcile.Input, err error)
 		if err := json.Unmarshal(b, &in); err != nil {
 			return in, fmt.Errorf("read snapshot %q: %w", o.snapshot, err)
 		}
+		if in.State.Fleet == "" || !in.Settings.PortalNet.IsValid() || !in.Settings.PodNet.IsValid() {
+			return in, fmt.Errorf("file %q is no snapshot: it names no fleet or no networks", o.snapshot)
+		}
 		return in, nil
 	}
 	cl, err := connect(o.server)

@@ -6,53 +6,120 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"reconciler/reconcile/git"
 	"reconciler/schema"
 	"reconciler/schema/load"
 )
 
-func newValidate() *cobra.Command {
-	return &cobra.Command{
-		Use: "validate [PATH]", Short: "Check manifests without a server", Args: cobra.MaximumNArgs(1),
-		Long: `Check a folder of manifests, or one file, as the server would check a commit. Every error is printed with its file, line
-and column.
+// manifests are the endings of files that are read.
+var manifests = []string{".json", ".yaml", ".yml", ".cue"}
 
-Exit codes: 0 all is valid; 2 something is not.`,
-		Example: "  reconciler validate\n  reconciler validate examples/pulp",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			tree, err := folder(path)
-			if err != nil {
+func newValidate() *cobra.Command {
+	c := &cobra.Command{
+		Use: "validate [PATH|REV...]", Short: "Check manifests without a server",
+		Long: `Check folders of manifests, files, or revisions of this repository (a branch, tag or commit; a path of that name goes
+first), as the server would check a commit. Every error is printed with its file, line and column. Each argument is checked
+by itself: what two of them declare both is not noticed.
+
+-o json prints one document with a format_version; -o sarif is for code scanning; -o github prints workflow commands that
+GitHub shows beside the lines.
+
+Exit codes: 0 all is valid; 2 something is not, or could not be read.`,
+		Example: `  reconciler validate
+  reconciler validate examples/pulp one-more.yaml
+  reconciler validate main
+  reconciler validate -o github       in a check of pull requests`,
+	}
+	output := c.Flags().StringP("output", "o", "text", "text, json, sarif or github")
+	path := c.Flags().String("path", "", "folder of a revision that holds the manifests, as the server's --path")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "sarif", "github"}, cobra.ShellCompDirectiveNoFileComp))
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if !slices.Contains([]string{"text", "json", "sarif", "github"}, *output) {
+			return fmt.Errorf("unknown output format %q: text, json, sarif or github", *output)
+		}
+		if len(args) == 0 {
+			args = []string{"."}
+		}
+		var report load.Report
+		for _, arg := range args {
+			set, warnings, err := check(arg, *path)
+			var all load.Errors
+			if err != nil && !errors.As(err, &all) {
 				return err
 			}
-			set, warnings, err := loadTree(tree, "")
-			for _, w := range warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+			report.Errors = append(report.Errors, all...)
+			report.Warnings = append(report.Warnings, warnings...)
+			if err == nil && *output == "text" {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %d pods, %d services, %d replication controllers\n", arg, len(set.Pods), len(set.Services), len(set.ReplicationControllers))
 			}
-			if err != nil {
-				return printErrors(cmd, err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %d pods, %d services, %d replication controllers\n", path, len(set.Pods), len(set.Services), len(set.ReplicationControllers))
-			return nil
-		},
+		}
+		return printReport(cmd, report, *output)
 	}
+	return c
 }
 
-// folder is the file tree below path, or of one file alone.
-func folder(path string) (fs.FS, error) {
-	i, err := os.Stat(path)
+// check loads what an argument names. Positions are given as seen from here.
+func check(arg, path string) (*schema.Set, []string, error) {
+	i, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		w, notHere := git.OpenWorktree(".")
+		if notHere != nil {
+			return nil, nil, err
+		}
+		_, tree, unknown := w.Resolve(arg)
+		if unknown != nil {
+			return nil, nil, hinted{fmt.Errorf("%q is neither a path nor a revision here", arg), "name a folder, a file, a branch, a tag or a commit"}
+		}
+		return loadManifests(tree, path)
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if i.IsDir() {
-		return os.DirFS(path), nil
+	tree, below := os.DirFS(arg), arg
+	if !i.IsDir() {
+		if !slices.Contains(manifests, filepath.Ext(arg)) {
+			return nil, nil, fmt.Errorf("%q is no manifest: its name ends in none of %s", arg, strings.Join(manifests, " "))
+		}
+		below = filepath.Dir(arg)
+		tree = oneFile{os.DirFS(below), filepath.Base(arg)}
 	}
-	return oneFile{os.DirFS(filepath.Dir(path)), filepath.Base(path)}, nil
+	set, warnings, err := loadManifests(tree, "")
+	var all load.Errors
+	if errors.As(err, &all) {
+		for _, e := range all {
+			e.Position.File = filepath.ToSlash(filepath.Join(below, e.Position.File))
+		}
+	}
+	return set, warnings, err
+}
+
+// printReport prints what was found, and is an error if anything was.
+func printReport(cmd *cobra.Command, r load.Report, output string) error {
+	var err error
+	switch output {
+	case "json":
+		err = r.JSON(cmd.OutOrStdout())
+	case "sarif":
+		err = r.SARIF(cmd.OutOrStdout())
+	case "github":
+		err = r.GitHub(cmd.OutOrStdout())
+	default:
+		for _, w := range r.Warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+		}
+		if len(r.Errors) > 0 {
+			return printErrors(cmd, r.Errors)
+		}
+	}
+	if err == nil && len(r.Errors) > 0 {
+		return exitCode(exitError)
+	}
+	return err
 }
 
 // oneFile shows only one file of a folder.
@@ -79,19 +146,6 @@ func (o oneFile) ReadDir(name string) ([]fs.DirEntry, error) {
 	return []fs.DirEntry{fs.FileInfoToDirEntry(i)}, nil
 }
 
-// loadTree loads the folder path of a tree.
-func loadTree(tree fs.FS, path string) (*schema.Set, []string, error) {
-	l, err := load.New(load.Config{Path: path})
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := l.Tree(tree)
-	if err != nil {
-		return nil, nil, err
-	}
-	return r.Set, r.Warnings, nil
-}
-
 // printErrors prints each error of a load on a line of its own, then how many there were.
 func printErrors(cmd *cobra.Command, err error) error {
 	var all load.Errors
@@ -101,6 +155,10 @@ func printErrors(cmd *cobra.Command, err error) error {
 	for _, e := range all {
 		fmt.Fprintln(cmd.ErrOrStderr(), e)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "reconciler: %d errors\n", len(all))
+	word := "errors"
+	if len(all) == 1 {
+		word = "error"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "reconciler: %d %s\n", len(all), word)
 	return exitCode(exitError)
 }
