@@ -28,7 +28,7 @@ func BenchmarkPushToRouted(b *testing.B) {
 	c := theLab(b)
 	tree := func(n int) files {
 		return files{
-			"one.yaml": controller("one", 1, image, "-http", ":8080", "-name", fmt.Sprintf("n%d", n)),
+			"one.yaml": strings.Replace(controller("one", 1, image, "-http", ":8080", "-name", fmt.Sprintf("n%d", n)), `"0.2"`, `"0"`, 1),
 			"svc.yaml": service("one", "app: one", "10.245.2.2"),
 		}
 	}

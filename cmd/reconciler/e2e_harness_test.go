@@ -325,11 +325,11 @@ func (c *cluster) up(t testing.TB) {
 	}
 }
 
-// pod is a v1 pod of the test image.
+// pod is a v1 pod of the test image. Without probes, ready is a matter of time: 0.2 s is enough for it to listen.
 func pod(name, labels, more string, args ...string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Pod
-metadata: {name: %s, labels: {%s}, annotations: {reconciler/min-ready-seconds: "0"}}
+metadata: {name: %s, labels: {%s}, annotations: {reconciler/min-ready-seconds: "0.2"}}
 spec:
   containers:
   - name: c
@@ -348,7 +348,7 @@ spec:
   replicas: %d
   selector: {app: %s}
   template:
-    metadata: {labels: {app: %s}, annotations: {reconciler/min-ready-seconds: "0"}}
+    metadata: {labels: {app: %s}, annotations: {reconciler/min-ready-seconds: "0.2"}}
     spec:
       containers:
       - name: c

@@ -219,7 +219,13 @@ func TestImageThatDoesNotExist(t *testing.T) {
 // Mutant: stopping the old instance before the withdrawal of its route was acknowledged.
 func TestUpdateOfAControllerLosesNoRequest(t *testing.T) {
 	c := theLab(t)
-	c.apply(t, web(image))
+	// A moment to begin to listen: without probes, ready is a matter of time.
+	patient := func(img string) files {
+		tree := web(img)
+		tree["web.yaml"] = strings.Replace(tree["web.yaml"], `min-ready-seconds: "0.2"`, `min-ready-seconds: "0.5"`, 1)
+		return tree
+	}
+	c.apply(t, patient(image))
 	before := c.fresh(t)
 	stop, done := make(chan struct{}), make(chan struct{})
 	var asked, failed atomic.Int64
@@ -239,7 +245,7 @@ func TestUpdateOfAControllerLosesNoRequest(t *testing.T) {
 			}
 		}
 	}()
-	c.apply(t, web(lab.RegistryAddress+"/testpod:2"))
+	c.apply(t, patient(lab.RegistryAddress+"/testpod:2"))
 	close(stop)
 	<-done
 	if failed.Load() > 0 || asked.Load() < 50 {
