@@ -1,6 +1,6 @@
 // Package agent runs one minion: it makes the minion be as its assignment says, and reports what it then observes.
 //
-// Diff, pure, compares an assignment with what was observed and gives the next actions; the loop around it does them, one
+// Next, pure, compares an assigned instance with what was observed and gives the next action; the loop around it does it, one
 // worker per instance, and observes again. Routes come before pods: a new table is applied and acknowledged before and
 // independently of image pulls and starts. The assignment and the table are kept on disk, and the agent goes on with them
 // when the server is away or when it was itself restarted; its own end touches no container and no route.
