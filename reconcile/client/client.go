@@ -47,11 +47,6 @@ func (c *Client) Snapshot(ctx context.Context) (in reconcile.Input, err error) {
 	return in, c.fetch(ctx, "/v1/snapshot", nil, &in)
 }
 
-// Plan is what the server's last step decided.
-func (c *Client) Plan(ctx context.Context) (p reconcile.Plan, err error) {
-	return p, c.fetch(ctx, "/v1/plan", nil, &p)
-}
-
 // Version is the server's.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	return c.text(ctx, http.MethodGet, "/v1/version", nil)
