@@ -5,9 +5,10 @@
 // path or any directory below it) names are not looked at; symbolic links and other files are not followed.
 //
 // A file holds one object, several YAML documents, a JSON array of objects, or a List. CUE definitions, chosen by apiVersion and
-// kind, are the authority on the shape of an object; what unknown, missing and unsupported fields there are is read from
-// the same definitions, so that all of them are reported at once. What fields contradict in each other is checked on the
-// canonical object. An error has the place in the user's file and the path as the user wrote it.
+// kind, are the authority on the shape of an object. They are read once, into checks of Go that say exactly what CUE would
+// say (a construct for which there is none is an error of the definitions), so that all that is wrong is reported at once
+// and CUE itself sees only documents with numbers or keys that it writes in another way. What fields contradict in each
+// other is checked on the canonical object. An error has the place in the user's file and the path as the user wrote it.
 //
 // A directory of .cue files is a CUE package; there cannot be two in one, nor a file without a package clause. Every
 // regular field of it that has apiVersion and kind, at any depth, is an object, and what is in an object is not

@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
 
 	"reconciler/schema"
 	"reconciler/schema/v1beta1"
@@ -22,7 +23,7 @@ const (
 
 // definition is what a kind may hold in one apiVersion.
 type definition struct {
-	value cue.Value
+	name  string // in the source of its apiVersion
 	shape *shape
 }
 
@@ -31,31 +32,50 @@ type definitionKey struct {
 	kind    schema.Kind
 }
 
-// evaluator checks documents against the definitions. It is for one goroutine: CUE contexts are not made for more. Data
-// enters by BuildExpr alone, which keeps nothing in the context (CompileBytes and BuildFile keep everything).
+// sources is the definitions of each apiVersion.
+var sources = map[string]string{versionV1: schema.V1CUE, versionV1beta1: v1beta1.CUE}
+
+// evaluator checks documents against the definitions: by their shapes, which say exactly what CUE would, and by CUE itself
+// where a document has a number or a key that is not plain. It is for one goroutine: CUE contexts are not made for more.
 type evaluator struct {
-	ctx  *cue.Context
-	defs map[definitionKey]definition
+	defs map[definitionKey]definition // never changed
+
+	// The definitions in CUE, nil until a document needs them. Data enters by BuildExpr alone, which keeps nothing in the
+	// context (CompileBytes and BuildFile keep everything).
+	context *cue.Context
+	values  map[string]cue.Value // by version
 }
 
+// newEvaluator reads the definitions. An error is one of them: they use what shapes do not have.
 func newEvaluator() (*evaluator, error) {
-	e := &evaluator{ctx: cuecontext.New(), defs: map[definitionKey]definition{}}
-	for version, source := range map[string]string{versionV1: schema.V1CUE, versionV1beta1: v1beta1.CUE} {
-		v := e.ctx.CompileString(source, cue.Filename(version+".cue"))
+	e := &evaluator{defs: map[definitionKey]definition{}}
+	ctx := cuecontext.New()
+	for version, source := range sources {
+		f, err := parser.ParseFile(version+".cue", source)
+		if err != nil {
+			return nil, fmt.Errorf("parse definitions of %s: %w", version, err)
+		}
+		v := ctx.BuildFile(f)
 		if err := v.Err(); err != nil {
 			return nil, fmt.Errorf("compile definitions of %s: %w", version, err)
 		}
+		if err := checkConstructs(f, v); err != nil {
+			return nil, fmt.Errorf("read definitions of %s: %w", version, err)
+		}
 		for _, kind := range []schema.Kind{schema.KindPod, schema.KindService, schema.KindReplicationController} {
-			d := v.LookupPath(cue.ParsePath("#" + string(kind)))
-			s, err := shapeOf(d)
+			name := "#" + string(kind)
+			s, err := shapeOf(v.LookupPath(cue.ParsePath(name)), 0)
 			if err != nil {
 				return nil, fmt.Errorf("read definition of %s %s: %w", version, kind, err)
 			}
-			e.defs[definitionKey{version, kind}] = definition{d, s}
+			e.defs[definitionKey{version, kind}] = definition{name, s}
 		}
 	}
 	return e, nil
 }
+
+// another is an evaluator of the same definitions for another goroutine.
+func (e *evaluator) another() *evaluator { return &evaluator{defs: e.defs} }
 
 // found is one error of a document, by path.
 type found struct {
@@ -63,20 +83,31 @@ type found struct {
 	message string
 	hint    string
 	key     bool // the key is wrong, not its value
-	soft    bool // an error of CUE at the same path says more
 }
 
 // evaluate checks a document and returns its JSON without what is to be dropped, or everything that is wrong.
-func (e *evaluator) evaluate(d definition, n *node) ([]byte, []found) {
+func (e *evaluator) evaluate(k definitionKey, n *node) ([]byte, []found) {
 	w := &walker{}
-	clean, _ := w.walk(n, d.shape, nil)
-	v := e.ctx.BuildExpr(clean.expr())
+	clean, _ := w.walk(n, e.defs[k].shape)
+	if w.unsure {
+		return e.byCUE(k, clean, w)
+	}
+	if len(w.found) > 0 {
+		return nil, w.found
+	}
+	return clean.appendJSON(make([]byte, 0, 1024)), nil
+}
+
+// byCUE is what CUE says of a document, besides what a walk has found.
+func (e *evaluator) byCUE(k definitionKey, clean *node, w *walker) ([]byte, []found) {
+	v := e.ctx().BuildExpr(clean.expr())
 	if err := v.Err(); err != nil {
 		return nil, append(w.found, found{message: "cannot be evaluated: " + err.Error()})
 	}
-	u := d.value.Unify(v)
+	d := e.defs[k]
+	u := e.values[k.version].LookupPath(cue.ParsePath(d.name)).Unify(v)
 	if err := u.Validate(cue.Concrete(true), cue.All()); err != nil {
-		w.cue(n, d.shape, err)
+		w.cue(clean, d.shape, err)
 	}
 	if len(w.found) > 0 {
 		return nil, w.found
@@ -88,119 +119,36 @@ func (e *evaluator) evaluate(d definition, n *node) ([]byte, []found) {
 	return b, nil
 }
 
-// walker compares a document with a shape.
-type walker struct{ found []found }
-
-// walk reports what the shape of n tells by itself, and returns n without what CUE is not to see; ok is false if that is
-// all of it. n is not changed.
-func (w *walker) walk(n *node, s *shape, path []string) (clean *node, ok bool) {
-	if s.ignored {
-		return nil, false
-	}
-	if n.kind == isNull && len(path) > 0 {
-		if s.nonull {
-			w.add(found{path: path, message: "is empty", hint: "write {}"})
+// ctx is the context that holds the values.
+func (e *evaluator) ctx() *cue.Context {
+	if e.context == nil {
+		e.context, e.values = cuecontext.New(), map[string]cue.Value{}
+		for version, source := range sources {
+			e.values[version] = e.context.CompileString(source, cue.Filename(version+".cue"))
 		}
-		return nil, false
 	}
-	if s.limited && !slices.Contains(s.yet, n.compact()) {
-		if len(s.yet) == 0 || n.kind == isMap || n.kind == isList {
-			w.add(found{path: path, message: schema.NotYet, key: true})
-			return nil, false
-		}
-		w.add(found{path: path, message: fmt.Sprintf("%s is %s", n.show(), schema.NotYet), soft: true})
-		return n, true
-	}
-	switch {
-	case s.fields != nil && n.kind == isMap:
-		return w.fields(n, s, path), true
-	case s.item != nil && n.kind == isList:
-		c := &node{kind: isList, pos: n.pos}
-		for i, x := range n.items {
-			p := join(path, strconv.Itoa(i))
-			switch {
-			case x.kind != isNull:
-			case s.item.text: // has been "" to all readers
-				x = &node{kind: isString, pos: x.pos}
-			default:
-				w.add(found{path: p, message: "is empty", hint: "remove it or fill it in"})
-				c.items = append(c.items, x)
-				continue
-			}
-			if y, ok := w.walk(x, s.item, p); ok {
-				c.items = append(c.items, y)
-			}
-		}
-		return c, true
-	}
-	return n, true
+	return e.context
 }
-
-func (w *walker) fields(n *node, s *shape, path []string) *node {
-	c := &node{kind: isMap, pos: n.pos}
-	meant := map[string]bool{} // fields that are there under a wrong name
-	for _, f := range n.fields {
-		t := s.fields[f.name]
-		if t == nil {
-			t = s.each
-		}
-		p := join(path, f.name)
-		if t == nil {
-			near, hint := s.suggest(f.name)
-			meant[near] = true
-			w.add(found{path: p, message: "unknown field", hint: hint, key: true})
-			continue
-		}
-		if v, ok := w.walk(f.value, t, p); ok {
-			c.fields = append(c.fields, field{f.name, f.pos, v})
-		}
-	}
-	for _, name := range s.required {
-		if v := n.get(name); (v == nil || v.kind == isNull) && !meant[name] {
-			hint := ""
-			if t := s.fields[name]; t != nil && t.want != "" && t.want != t.basic {
-				hint = "write " + t.want
-			}
-			w.add(found{path: join(path, name), message: "is missing", hint: hint})
-		}
-	}
-	return c
-}
-
-func (w *walker) add(f found) { w.found = append(w.found, f) }
 
 // cue adds what CUE found: one error per path, in words.
 func (w *walker) cue(n *node, s *shape, err error) {
 	for _, e := range errors.Errors(err) {
 		path := slices.DeleteFunc(slices.Clone(e.Path()), func(x string) bool { return strings.HasPrefix(x, "#") })
-		if i := slices.IndexFunc(w.found, func(f found) bool { return slices.Equal(f.path, path) }); i >= 0 {
-			if !w.found[i].soft {
-				continue
-			}
-			w.found = slices.Delete(w.found, i, i+1)
+		if slices.ContainsFunc(w.found, func(f found) bool { return slices.Equal(f.path, path) }) {
+			continue
 		}
 		v, t := n.at(path), s.at(path)
-		f := found{path: path}
-		switch {
-		case v == nil || t == nil:
-			format, args := e.Msg()
-			f.message = fmt.Sprintf(format, args...)
-			if v == nil && t != nil {
-				continue // a required field: walk has said so, or named the field that was meant
-			}
-			if v == nil && slices.ContainsFunc(w.found, func(g found) bool { return slices.Equal(g.path, path) }) {
-				continue
-			}
-		case t.want == "":
-			format, args := e.Msg()
-			f.message = fmt.Sprintf(format, args...)
-		default:
-			f.message = "got " + v.show() + ", want " + t.want
-			if _, err := strconv.Atoi(v.text); err == nil && v.kind == isString && strings.Contains(t.want, "number") {
-				f.hint = "remove the quotes"
-			}
+		if v == nil && t != nil && len(w.found) > 0 {
+			continue // a required field: walk has said so, or named the field that was meant
 		}
-		w.add(f)
+		f := found{path: path}
+		if v == nil || t == nil || t.want == "" {
+			format, args := e.Msg()
+			f.message = fmt.Sprintf(format, args...)
+		} else {
+			f.message, f.hint = t.refuse(v)
+		}
+		w.found = append(w.found, f)
 	}
 }
 

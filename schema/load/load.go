@@ -67,12 +67,12 @@ func New(c Config) (*Loader, error) {
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{path: p, evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}}
+	e, err := newEvaluator()
+	if err != nil {
+		return nil, err
+	}
 	for range n {
-		e, err := newEvaluator()
-		if err != nil {
-			return nil, err
-		}
-		l.evaluators <- e
+		l.evaluators <- e.another()
 	}
 	return l, nil
 }

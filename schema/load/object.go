@@ -252,7 +252,7 @@ func (f *fileReader) object(n *node, version string, kind schema.Kind, path []st
 		f.fail(n.find([]string{"apiVersion"}), name, join(path, "apiVersion"), "the object is not written in the form of "+version, hint)
 		return
 	}
-	b, bad := f.evaluate(f.defs[definitionKey{version, kind}], n)
+	b, bad := f.evaluate(definitionKey{version, kind}, n)
 	for _, x := range bad {
 		p := n.find(x.path)
 		if x.key {
