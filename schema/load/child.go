@@ -103,9 +103,14 @@ func (q *request) evaluate(p requestPackage) (r *reply) {
 	if module := path.Join(root, "cue.mod/module.cue"); files[module] == nil {
 		files[module] = cueload.FromString(moduleFile)
 	}
-	for _, i := range cueload.Instances([]string{"."}, &cueload.Config{
-		Dir: path.Join(treeRoot, p.Dir), ModuleRoot: root, Overlay: files, Env: []string{"CUE_REGISTRY=none"},
-	}) {
+	config := &cueload.Config{Dir: path.Join(treeRoot, p.Dir), ModuleRoot: root, Overlay: files, Env: []string{"CUE_REGISTRY=none"}}
+	if len(q.Tags) > 0 { // a tag that a package does not have would be an error of it
+		for _, i := range cueload.Instances([]string{"."}, config) {
+			c.reply.Tags = append(c.reply.Tags, tagsOf(i)...)
+		}
+		config.Tags = among(q.Tags, c.reply.Tags)
+	}
+	for _, i := range cueload.Instances([]string{"."}, config) {
 		var none *cueload.NoFilesError
 		if errors.As(i.Err, &none) {
 			continue // all files are left out by their @if

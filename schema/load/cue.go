@@ -21,8 +21,8 @@ const (
 	maxWords    = 64 << 10         // bytes of what a dying child says
 )
 
-// packages loads the CUE packages that the given files are of, sorted by directory.
-func (l *Loader) packages(fsys fs.FS, files []manifestFile, tree int) ([]*fileResult, error) {
+// packages loads the CUE packages that the given files are of, sorted by directory. They see what is below top.
+func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree int) ([]*fileResult, error) {
 	roots := map[string][]string{}
 	var dirs []string
 	for _, f := range files {
@@ -42,7 +42,7 @@ func (l *Loader) packages(fsys fs.FS, files []manifestFile, tree int) ([]*fileRe
 		return []*fileResult{failed(files[0].name, "CUE packages are not evaluated here", "")}, nil
 	}
 	results := make([]*fileResult, len(dirs))
-	found := &packages{fsys: fsys, dirs: map[string][]*cueFile{}}
+	found := &packages{fsys: fsys, top: top, tags: l.tags, dirs: map[string][]*cueFile{}}
 	var missing []*cuePackage
 	at := map[*cuePackage]int{}
 	for i, d := range dirs {
@@ -120,7 +120,7 @@ func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 // child runs one child. It returns the replies that came, in order, and why there are not more; slow
 // tells that the next took too long.
 func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*reply, reason string, slow bool, err error) {
-	in, err := json.Marshal(newRequest(todo))
+	in, err := json.Marshal(newRequest(todo, l.tags))
 	if err != nil {
 		return nil, "", false, fmt.Errorf("write request to evaluate CUE packages: %w", err)
 	}
@@ -177,8 +177,8 @@ func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*repl
 	return replies, reason, errors.Is(context.Cause(ctx), tooSlow), nil
 }
 
-func newRequest(todo []*cuePackage) request {
-	q := request{}
+func newRequest(todo []*cuePackage, tags []string) request {
+	q := request{Tags: tags}
 	indexes := map[string]int{} // by name: one tree has one content for it
 	for _, p := range todo {
 		x := requestPackage{Dir: p.dir, Root: p.root, Files: map[string]int{}}
@@ -198,7 +198,7 @@ func newRequest(todo []*cuePackage) request {
 
 // cuePackage checks what a package declares, as if it had been written in a data file.
 func (e *evaluator) cuePackage(p *cuePackage, r *reply) *fileResult {
-	f := &fileReader{evaluator: e, name: p.first, result: &fileResult{pkg: p.dir}}
+	f := &fileReader{evaluator: e, name: p.first, result: &fileResult{pkg: p.dir, tags: r.Tags}}
 	for _, x := range r.Errors {
 		f.fail(r.place(x.At), x.Object, x.Field, x.Message, x.Hint)
 	}

@@ -3,14 +3,15 @@ package load
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os/exec"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,6 +24,18 @@ type Config struct {
 	// without it is an error and never an empty set.
 	Path string
 
+	// Sources, if there are any, stand in place of Path: the tree's root holds nothing but a directory for each of them, by
+	// its name. Nothing of one is seen by another: .reconcilerignore files, CUE modules and packages are its own.
+	Sources []Source
+
+	// Others is a set of several sources. Those of its objects that were not written in one of Sources count as declared
+	// beside the tree's. nil: none.
+	Others *schema.Set
+
+	// Tags are the values of fields that CUE packages mark with @tag(name), as "name=value". One that no package of a tree
+	// has is an error of the tree, unless there are Others, which may have it.
+	Tags []string
+
 	// Evaluate makes the command that evaluates CUE packages: a program that calls [Child], usually this one again. It is run without environment, with
 	// a time limit and one at a time. nil makes CUE packages an error.
 	Evaluate func(context.Context) *exec.Cmd
@@ -30,7 +43,11 @@ type Config struct {
 
 // Loader loads trees. It may be used concurrently.
 type Loader struct {
-	path       string
+	roots      []root
+	others     []*object
+	tags       []string // sorted
+	anyTag     bool     // tags that no package has are no error
+	most       limits
 	evaluate   func(context.Context) *exec.Cmd
 	evaluators chan *evaluator // those not in use
 
@@ -61,12 +78,19 @@ type Result struct {
 
 // New makes a loader.
 func New(c Config) (*Loader, error) {
-	p := path.Clean(strings.Trim(c.Path, "/"))
-	if !fs.ValidPath(p) {
-		return nil, fmt.Errorf("path %q leads out of the tree", c.Path)
+	roots, err := newRoots(c)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := checkTags(c.Tags)
+	if err != nil {
+		return nil, err
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
-	l := &Loader{path: p, evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}}
+	l := &Loader{
+		roots: roots, others: others(c), tags: tags, anyTag: c.Others != nil, most: treeLimits,
+		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{},
+	}
 	e, err := newEvaluator()
 	if err != nil {
 		return nil, err
@@ -81,45 +105,61 @@ func New(c Config) (*Loader, error) {
 // any other error means that the tree could not be read (a path that is missing: wraps fs.ErrNotExist). A tree without
 // manifests is an empty set: what that means is the caller's to decide.
 func (l *Loader) Tree(fsys fs.FS) (*Result, error) {
-	files, err := manifests(fsys, l.path)
-	if err != nil {
-		return nil, err
+	r, err := l.tree(fsys)
+	var bad wrong
+	if errors.As(err, &bad) {
+		return nil, Errors{bad.what}
 	}
+	return r, err
+}
+
+func (l *Loader) tree(fsys fs.FS) (*Result, error) {
 	l.mu.Lock()
 	l.trees++
 	tree := l.trees
 	l.mu.Unlock()
 
-	var cues []manifestFile
-	files = slices.DeleteFunc(files, func(f manifestFile) bool {
-		if path.Ext(f.name) == ".cue" {
-			cues = append(cues, f)
-			return true
+	left := l.most
+	var data []manifestFile
+	var others []*fileResult
+	for _, r := range l.roots {
+		of := r.of(fsys)
+		m, err := manifests(of, r.path, &left)
+		if err != nil {
+			return nil, err
 		}
-		return false
-	})
-	results := make([]*fileResult, len(files))
-	packages, err := l.packages(fsys, cues, tree)
-	if err != nil {
-		return nil, err
+		packages, err := l.packages(of, r.top, m.cues, tree)
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, m.data...)
+		others = append(append(others, packages...), &fileResult{warnings: m.warnings})
 	}
+	results := make([]*fileResult, len(data))
+	var objects atomic.Int64
 	group, ctx := errgroup.WithContext(context.Background())
 	group.SetLimit(cap(l.evaluators))
-	for i, f := range files {
+	for i, f := range data {
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				return nil
 			}
 			r, err := l.file(fsys, f, tree)
+			if err != nil {
+				return err
+			}
 			results[i] = r
-			return err
+			if objects.Add(int64(len(r.objects))) > int64(l.most.objects) {
+				return wrongf(l.roots[0].path, place{}, "", "the tree declares more than %d objects", l.most.objects)
+			}
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	l.forget(tree)
-	return assemble(append(results, packages...))
+	return l.assemble(append(results, others...))
 }
 
 // file loads one file, from the cache if it was seen with the same content.
@@ -133,6 +173,9 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	}
 	if len(b) > maxFile {
 		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", len(b), maxFile), "split it"), nil
+	}
+	if why, hint := noText(b); why != "" {
+		return failed(f.name, why, hint), nil
 	}
 	h := sha256.New()
 	h.Write([]byte(f.name))
@@ -184,15 +227,19 @@ func failed(file, message, hint string) *fileResult {
 }
 
 // assemble makes a set of what the files hold, or all errors.
-func assemble(results []*fileResult) (*Result, error) {
+func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 	var errs Errors
 	out := &Result{Set: &schema.Set{Positions: map[string]schema.Position{}}}
-	var all []*object
+	all := slices.Clone(l.others)
 	for _, r := range results {
 		errs = append(errs, r.errors...)
 		out.Warnings = append(out.Warnings, r.warnings...)
 		all = append(all, r.objects...)
 	}
+	if len(errs) == 0 {
+		errs = l.unknownTags(results)
+	}
+	slices.SortStableFunc(out.Warnings, func(a, b string) int { return strings.Compare(fileOf(a), fileOf(b)) })
 	first := map[schema.Key]*object{}
 	for _, o := range all {
 		k := o.key()
@@ -200,7 +247,7 @@ func assemble(results []*fileResult) (*Result, error) {
 			if o.inherited(f) {
 				continue
 			}
-			errs = append(errs, &Error{Position: o.position, Object: k.String(), Message: "is declared twice; first at " + f.position.String(), Hint: "remove one of the two"})
+			errs = append(errs, &Error{Position: o.position, Object: k.String(), Message: "is declared twice; first at " + f.position.String(), Hint: l.twice(f, o)})
 			continue
 		}
 		first[k] = o

@@ -21,6 +21,7 @@ func (p place) in(file string) schema.Position {
 type fileResult struct {
 	pkg      string // directory of a CUE package, "" for a file
 	objects  []*object
+	tags     []string // that a CUE package has
 	warnings []string
 	errors   Errors
 }
@@ -91,6 +92,9 @@ var aliases = map[string]string{"mountPath": "path", "name": "key"}
 
 // place is where a path of the canonical object was written.
 func (o *object) place(path []string) schema.Position {
+	if o.node == nil { // of another source
+		return o.position
+	}
 	return o.node.find(o.written(path)).in(o.position.File)
 }
 

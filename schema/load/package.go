@@ -66,6 +66,8 @@ type cuePackage struct {
 // packages finds what the CUE files of a tree are made of. It remembers the directories that it read.
 type packages struct {
 	fsys fs.FS
+	top  string // above which nothing is looked for
+	tags []string
 	dirs map[string][]*cueFile
 }
 
@@ -105,7 +107,7 @@ func (p *packages) find(dir string, roots []string) (*cuePackage, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cuePackage{dir: dir, root: ".", files: map[string][]byte{}}
+	c := &cuePackage{dir: dir, root: p.top, files: map[string][]byte{}}
 	var first *cueFile
 	for _, f := range files {
 		switch {
@@ -129,7 +131,7 @@ func (p *packages) find(dir string, roots []string) (*cuePackage, error) {
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read CUE package %q: %w", dir, err)
 		}
-		if d == "." {
+		if d == p.top || d == "." {
 			break
 		}
 	}
@@ -139,7 +141,7 @@ func (p *packages) find(dir string, roots []string) (*cuePackage, error) {
 	if err := p.add(c, c.root, dir, c.name, map[string]bool{}); err != nil {
 		return nil, err
 	}
-	c.key = c.hash()
+	c.key = c.hash(p.tags)
 	return c, nil
 }
 
@@ -329,6 +331,9 @@ func (p *packages) read(name string) ([]byte, error) {
 
 // parseCUE reads the head of a file. The rest is for the child to read: what is here must be safe for the server.
 func parseCUE(name string, b []byte) (*cueFile, error) {
+	if why, hint := noText(b); why != "" {
+		return nil, wrongf(name, place{}, hint, "%s", why)
+	}
 	if at, ok := firstInvalid(b); !ok {
 		return nil, wrongf(name, at, "", "the file is not UTF-8 text")
 	}
@@ -380,7 +385,7 @@ func syntax(name string, err error) error {
 }
 
 // hash is what the outcome depends on.
-func (c *cuePackage) hash() cacheKey {
+func (c *cuePackage) hash(tags []string) cacheKey {
 	h := sha256.New()
 	add := func(b []byte) {
 		var n [8]byte
@@ -391,6 +396,7 @@ func (c *cuePackage) hash() cacheKey {
 	add([]byte("CUE package"))
 	add([]byte(c.dir))
 	add([]byte(c.root))
+	add([]byte(strings.Join(tags, "\x00")))
 	for _, name := range slices.Sorted(maps.Keys(c.files)) {
 		add([]byte(name))
 		add(c.files[name])

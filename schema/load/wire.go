@@ -10,6 +10,7 @@ import (
 type request struct {
 	Files    [][]byte // content, each once
 	Packages []requestPackage
+	Tags     []string // "name=value", for those packages that have the name
 }
 
 type requestPackage struct {
@@ -19,6 +20,7 @@ type requestPackage struct {
 
 // reply is what a package declares, or every error in it.
 type reply struct {
+	Tags    []string // names of the package's tags
 	Files   []string // that places are in
 	Objects []*wireNode
 	Errors  []wireError
