@@ -14,7 +14,7 @@ import (
 // accept takes the revision into force, unless the deletion fuse stalls it.
 func (c *step) accept() {
 	c.set = c.st.Accepted
-	if c.in.Set == nil || c.in.Revision.Hash == c.st.Applied.Hash && c.in.Revision.Path == c.st.Applied.Path && c.st.Accepted != nil {
+	if c.in.Set == nil || c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
 		return
 	}
 	if c.plan.Stalled = c.fuse(c.in.Set); c.plan.Stalled != "" {

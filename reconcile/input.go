@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"reconciler/reconcile/assignment"
@@ -20,15 +21,32 @@ type Input struct {
 	Minions  map[string]Minion `json:"minions,omitempty"` // every minion that ever joined, by name
 }
 
-// Revision is one commit of the followed ref.
+// Revision is one commit of the followed ref, or one of each source where there are several.
 type Revision struct {
-	Hash     string    `json:"hash,omitempty"`
+	Hash     string    `json:"hash,omitempty"` // of the commit; of several: SHA-256 over Sources' names, commits and paths
 	Ref      string    `json:"ref,omitempty"`  // as "main"
 	Path     string    `json:"path,omitempty"` // folder of the manifests, "" for all of the tree
 	Author   string    `json:"author,omitempty"`
 	Subject  string    `json:"subject,omitempty"`
 	Time     time.Time `json:"time,omitzero"`
 	Trailers []Trailer `json:"trailers,omitempty"` // of all commits since the applied revision, newest first
+	Tags     []string  `json:"tags,omitempty"`     // values of CUE tags that the manifests are read with, as "name=value", sorted
+	Sources  []Part    `json:"sources,omitempty"`  // sorted by name; empty if there is one source without a name
+}
+
+// Part is the commit of one of several sources.
+type Part struct {
+	Name   string    `json:"name"` // positions begin with it
+	Hash   string    `json:"hash"`
+	Ref    string    `json:"ref,omitempty"`
+	Path   string    `json:"path,omitempty"` // as Revision.Path
+	Author string    `json:"author,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
+}
+
+// same tells whether r and x are the same commits, read in the same way.
+func (r Revision) same(x Revision) bool {
+	return r.Hash == x.Hash && r.Path == x.Path && slices.Equal(r.Tags, x.Tags)
 }
 
 // Trailer is a "Key: value" line at the end of a commit message. Keys compare without regard to case.

@@ -110,7 +110,7 @@ func await(t testing.TB, s *Source, want string) {
 	t.Helper()
 	end := time.After(deadline)
 	for {
-		rev, err := s.Head(t.Context(), "")
+		rev, err := s.Head(t.Context(), reconcile.Revision{})
 		if want == "" && errors.Is(err, server.ErrNoRevision) || want != "" && err == nil && rev.Hash == want {
 			return
 		}
@@ -141,7 +141,7 @@ func files(t testing.TB, f fs.FS) map[string]string {
 
 func head(t testing.TB, s *Source, since string) reconcile.Revision {
 	t.Helper()
-	rev, err := s.Head(t.Context(), since)
+	rev, err := s.Head(t.Context(), reconcile.Revision{Hash: since})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestHead(t *testing.T) {
 func TestMissingBranchIsNotAnUnreadableRepository(t *testing.T) {
 	bare, work := repos(t)
 	s := source(t, Config{Repository: bare, Branch: "prod"})
-	if _, err := s.Head(t.Context(), ""); !errors.Is(err, server.ErrNoRevision) {
+	if _, err := s.Head(t.Context(), reconcile.Revision{}); !errors.Is(err, server.ErrNoRevision) {
 		t.Errorf("head of a missing branch: %v", err)
 	}
 	git(t, work, "push", "-q", "origin", "HEAD:prod")
@@ -233,7 +233,7 @@ func TestMissingBranchIsNotAnUnreadableRepository(t *testing.T) {
 		if err := os.Rename(c.path, away); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Head(t.Context(), ""); err == nil || errors.Is(err, server.ErrNoRevision) {
+		if _, err := s.Head(t.Context(), reconcile.Revision{}); err == nil || errors.Is(err, server.ErrNoRevision) {
 			t.Errorf("%s: head: %v", c.name, err)
 		}
 		if err := os.Rename(away, c.path); err != nil {
@@ -243,7 +243,7 @@ func TestMissingBranchIsNotAnUnreadableRepository(t *testing.T) {
 	}
 	// The branch points to a commit that is not there.
 	write(t, bare, "refs/heads/prod", strings.Repeat("1", 40)+"\n")
-	if _, err := s.Head(t.Context(), ""); err == nil || errors.Is(err, server.ErrNoRevision) || errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Head(t.Context(), reconcile.Revision{}); err == nil || errors.Is(err, server.ErrNoRevision) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("head of a damaged repository: %v", err)
 	}
 }
@@ -325,7 +325,7 @@ func TestConcurrentReaders(t *testing.T) {
 						return
 					}
 				}
-				if _, err := s.Head(context.Background(), h); err != nil {
+				if _, err := s.Head(context.Background(), reconcile.Revision{Hash: h}); err != nil {
 					t.Error(err)
 					return
 				}

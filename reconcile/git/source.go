@@ -180,7 +180,7 @@ func (s *Source) tip() (plumbing.Hash, error) {
 // neither since nor an ancestor of since: "git log since..head", newest first, at most 10,000 commits. If since is empty
 // or not in the repository they are the head's alone. The error wraps [server.ErrNoRevision] if the repository was read
 // and has no such branch.
-func (s *Source) Head(ctx context.Context, since string) (reconcile.Revision, error) {
+func (s *Source) Head(ctx context.Context, since reconcile.Revision) (reconcile.Revision, error) {
 	o := &objects{path: s.path} // fresh for each call: no index is older than the call
 	var rev reconcile.Revision
 	err := o.do(func(r *gogit.Repository) error {
@@ -193,8 +193,8 @@ func (s *Source) Head(ctx context.Context, since string) (reconcile.Revision, er
 			return fmt.Errorf("read commit %s: %w", h, err)
 		}
 		rev = revision(c, s.branch)
-		if rev.Trailers, err = trailersSince(ctx, r.Storer, c, since); err != nil {
-			return fmt.Errorf("read trailers of %s since %q: %w", h, since, err)
+		if rev.Trailers, err = trailersSince(ctx, r.Storer, c, since.Hash); err != nil {
+			return fmt.Errorf("read trailers of %s since %q: %w", h, since.Hash, err)
 		}
 		return nil
 	})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"reconciler/reconcile"
 )
 
 // Everything that moves a branch is noticed, by notifications and, apart from them, by the poll.
@@ -163,7 +165,7 @@ func BenchmarkPushNoticed(b *testing.B) {
 		seen := make(chan time.Time, 1)
 		go func() {
 			for range s.Changed() {
-				if rev, err := s.Head(b.Context(), ""); err == nil && rev.Hash == h {
+				if rev, err := s.Head(b.Context(), reconcile.Revision{}); err == nil && rev.Hash == h {
 					seen <- time.Now()
 					return
 				}

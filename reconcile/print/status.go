@@ -83,6 +83,9 @@ func revision(r reconcile.Revision) string {
 	if r.Hash == "" {
 		return "none"
 	}
+	if len(r.Sources) > 0 {
+		return parts(r)
+	}
 	text := r.Hash
 	if len(text) > 12 && !strings.ContainsAny(text, " /") {
 		text = text[:12]
@@ -90,6 +93,26 @@ func revision(r reconcile.Revision) string {
 	if r.Ref != "" {
 		text = r.Ref + "@" + text
 	}
+	if r.Subject != "" {
+		text += fmt.Sprintf(" %q", r.Subject)
+	}
+	if r.Author != "" {
+		text += " by " + r.Author
+	}
+	return text
+}
+
+// parts is the commit of each source, as "web@abc1234 db@0123456", and who made the newest of them.
+func parts(r reconcile.Revision) string {
+	var words []string
+	for _, p := range r.Sources {
+		hash := p.Hash
+		if len(hash) > 7 && !strings.ContainsAny(hash, " /") {
+			hash = hash[:7]
+		}
+		words = append(words, p.Name+"@"+hash)
+	}
+	text := strings.Join(words, " ")
 	if r.Subject != "" {
 		text += fmt.Sprintf(" %q", r.Subject)
 	}

@@ -14,12 +14,12 @@ import (
 // ErrNoRevision is wrapped by [Source.Head] when the repository answers and the ref is not there.
 var ErrNoRevision = errors.New("the followed branch does not exist")
 
-// Source is one ref of one repository.
+// Source is one ref of one repository, or several of them as one.
 type Source interface {
-	// Head resolves the ref. Trailers are those of Head's commit and of all its ancestors that are not ancestors of since
-	// (a commit hash; "" or an unknown one: of the head commit alone).
-	Head(ctx context.Context, since string) (reconcile.Revision, error)
-	// Tree is the read-only file tree of a commit, straight from the object database.
+	// Head resolves the ref. Trailers are those of Head's commit and of all its ancestors that are not ancestors of the
+	// commit of since (zero or unknown: of the head commit alone).
+	Head(ctx context.Context, since reconcile.Revision) (reconcile.Revision, error)
+	// Tree is the read-only file tree of the revision that Head named by hash, straight from the object database.
 	Tree(ctx context.Context, hash string) (fs.FS, error)
 	// Changed receives when the ref may have moved; it has room for one. It is a hint: Head decides.
 	Changed() <-chan struct{}

@@ -28,7 +28,8 @@ const (
 type Config struct {
 	State    reconcile.State // as loaded, with the epoch of this start
 	Settings reconcile.Settings
-	Path     string // folder of the manifests that Load reads; "" for all of the tree
+	Path     string   // folder of the manifests that Load reads; "" for all of the tree, or if each source has its own
+	Tags     []string // values of CUE tags that Load reads them with, as "name=value", sorted
 	Source   Source
 	Store    Store
 	Fleet    Fleet
@@ -208,12 +209,12 @@ func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
 // accepted set stays.
 func (s *Server) look(ctx context.Context, now time.Time) {
 	s.lookAtHead = false
-	head, err := s.Source.Head(ctx, s.saved.Applied.Hash)
+	head, err := s.Source.Head(ctx, s.saved.Applied)
 	if err != nil {
 		s.refuse(reconcile.Revision{}, now, err)
 		return
 	}
-	head.Path = s.Path
+	head.Path, head.Tags = s.Path, s.Tags
 	if head.Hash == s.head.Hash && s.set != nil {
 		s.head, s.attempt = head, reconcile.Attempt{}
 		return

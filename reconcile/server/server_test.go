@@ -48,7 +48,7 @@ type source struct{ *world }
 type store struct{ *world }
 type agents struct{ *world }
 
-func (w source) Head(context.Context, string) (reconcile.Revision, error) {
+func (w source) Head(context.Context, reconcile.Revision) (reconcile.Revision, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
