@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 const (
@@ -30,6 +31,7 @@ type Config struct {
 	Address    netip.Addr        // its own address, where other minions reach its pods through
 	Labels     map[string]string // for nodeSelector
 	Capacity   assignment.Capacity
+	Features   []schema.Feature // what Runtime, Network and Router can do for a pod
 	Version    string
 	BootID     string
 	Controller Controller
@@ -89,7 +91,7 @@ func New(c Config) (*Agent, error) {
 		return nil, err
 	}
 	return &Agent{
-		Config: c, keep: &keeper{kept: k, dir: c.Dir},
+		Config: c, keep: &keeper{kept: k, dir: c.Dir, features: c.Features},
 		wake: make(chan struct{}, 1), routes: make(chan struct{}, 1), slots: make(chan struct{}, c.Parallel),
 		progress: map[string]string{}, memory: map[string]*Memory{}, workers: map[string]*worker{}, done: make(chan outcome, 64),
 	}, nil
@@ -247,7 +249,7 @@ func (a *Agent) report(ctx context.Context, assigned *assignment.Assignment, pro
 	}
 	a.mu.Unlock()
 	r := assignment.Report{Minion: a.Minion, Address: a.Address, Labels: a.Labels, Capacity: a.Capacity, Version: a.Version,
-		BootID: a.BootID, Started: a.started, Problems: problems}
+		BootID: a.BootID, Started: a.started, Problems: problems, Features: a.Features}
 	if a.last != nil {
 		r.Runtime = a.last.Runtime
 	}

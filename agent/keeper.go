@@ -2,6 +2,8 @@ package agent
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"sync"
 
 	"reconciler/reconcile/assignment"
@@ -10,7 +12,8 @@ import (
 
 // keeper holds what is kept for both loops, and decodes each spec once.
 type keeper struct {
-	dir string
+	dir      string
+	features []schema.Feature // what the agent can do
 
 	mu      sync.Mutex // protects the fields below; held while the file is written, so that the file is never older than an acknowledgement
 	kept    kept
@@ -73,6 +76,8 @@ func (k *keeper) decode(i assignment.Instance) Desired {
 		switch {
 		case err != nil:
 			d.refused = "this agent cannot run the spec as written: " + err.Error()
+		case len(k.lacks(&spec)) > 0:
+			d.refused = fmt.Sprintf("this agent cannot do %v yet", k.lacks(&spec))
 		case schema.HashBytes(i.Spec) != i.Hash:
 			d.refused = "the spec does not have its hash"
 		default:
@@ -84,6 +89,13 @@ func (k *keeper) decode(i assignment.Instance) Desired {
 		k.decoded[i.ID] = d
 	}
 	return Desired{Instance: i, PodSpec: d.spec, Refused: d.refused}
+}
+
+// lacks is what a spec needs and this agent cannot do: to leave a probe or a user out would not be the pod that was written.
+func (k *keeper) lacks(s *schema.PodSpec) []schema.Feature {
+	return slices.DeleteFunc(s.Needs(), func(f schema.Feature) bool {
+		return slices.Contains(k.features, f) || slices.Contains(schema.PlanFeatures, f)
+	})
 }
 
 // forget drops decoded specs of instances that are not in use.

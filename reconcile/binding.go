@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"reconciler/reconcile/assignment"
@@ -24,7 +25,7 @@ func (c *step) create(w want, again bool) {
 	if n := c.count[w.key.String()]; w.controller != "" && c.had[w.key.String()] > 0 && c.had[w.key.String()] < n {
 		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
 	}
-	minion, why := c.fleet.Choose(demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	minion, why := c.choose(w, demand(w.spec, w.key.Namespace, w.pod, w.controller))
 	if minion == "" {
 		ch.Waiting, ch.Blocked = why, true
 		c.change(ch)
@@ -40,7 +41,10 @@ const variablesMax = 1 << 20
 
 // bind decides that a pod lives on a minion and returns the new instance, or blocks the change and returns "".
 func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
-	env := c.variables(w.key.Namespace)
+	var env []schema.EnvVar
+	if w.spec.ServiceLinks() {
+		env = c.variables(w.key.Namespace)
+	}
 	size := 0
 	for _, e := range env {
 		size += len(e.Name) + len(e.Value) + 2
@@ -87,10 +91,23 @@ func (c *step) variables(namespace string) []schema.EnvVar {
 	return c.env[namespace]
 }
 
+// agentNeeds is what a pod needs of its minion's agent.
+func agentNeeds(s *schema.PodSpec) []schema.Feature {
+	return slices.DeleteFunc(s.Needs(), func(f schema.Feature) bool { return slices.Contains(schema.PlanFeatures, f) })
+}
+
+// choose finds a minion for a pod.
+func (c *step) choose(w want, d place.Demand) (minion, why string) {
+	if f := slices.DeleteFunc(w.spec.Needs(), func(f schema.Feature) bool { return !slices.Contains(schema.PlanFeatures, f) }); len(f) > 0 {
+		return "", needs(f) + ", which this release does not plan with yet"
+	}
+	return c.fleet.Choose(d)
+}
+
 // demand is what a pod needs of a minion.
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
-	l := s.Limits()
-	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Name: s.NodeName, Group: owner(namespace, pod, controller).String()}
+	l := s.Reserved()
+	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName, Group: owner(namespace, pod, controller).String()}
 	for i := range s.Containers {
 		for _, p := range s.Containers[i].Ports {
 			if p.HostPort != 0 {

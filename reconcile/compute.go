@@ -165,6 +165,12 @@ func (c *step) seen(m Minion) bool {
 // noteMinions gives new minions a pod network and declares the silent ones lost. Then it lays out what each has left.
 func (c *step) noteMinions() {
 	var free []place.Minion
+	nodes := map[string]*schema.Node{}
+	if c.set != nil {
+		for _, n := range c.set.Nodes {
+			nodes[n.Name] = n
+		}
+	}
 	quorate := c.quorate()
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
@@ -202,10 +208,21 @@ func (c *step) noteMinions() {
 		if m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
 			continue
 		}
-		free = append(free, place.Minion{
+		p := place.Minion{
 			Name: name, Labels: m.Report.Labels, MilliCPU: m.Report.Capacity.MilliCPU, Memory: m.Report.Capacity.Memory,
-			Pods: m.Report.Capacity.Pods, Ports: map[string]bool{}, Groups: map[string]int{},
-		})
+			Pods: m.Report.Capacity.Pods, Ports: map[string]bool{}, Groups: map[string]int{}, Features: map[schema.Feature]bool{},
+		}
+		for _, f := range m.Report.Features {
+			p.Features[f] = true
+		}
+		if n := nodes[name]; n != nil {
+			p.Labels, p.Closed, p.Taints = maps.Clone(p.Labels), n.Spec.Unschedulable, n.Spec.Taints
+			if p.Labels == nil {
+				p.Labels = map[string]string{}
+			}
+			maps.Copy(p.Labels, n.Labels)
+		}
+		free = append(free, p)
 	}
 	c.fleet = place.New(free)
 	c.taken = make(map[netip.Addr]bool, len(c.st.Bindings))
@@ -310,6 +327,14 @@ func (c *step) decideRecords() {
 	}
 	for _, s := range c.set.Services {
 		r := record(s.Key(), s)
+		if s.Spec.ClusterIP == schema.Headless {
+			if r.Portal.IsValid() {
+				c.rest(r.Portal)
+				r.Portal = netip.Addr{}
+				c.st.Objects[s.Key().String()] = r
+			}
+			continue
+		}
 		if !r.Portal.IsValid() {
 			r.Portal = c.choosePortal(s)
 			c.st.Objects[s.Key().String()] = r

@@ -103,7 +103,7 @@ func DefaultSettings() Settings {
 // Annotations and trailers that the plan obeys.
 const (
 	// AnnotationMinReady on a pod or a controller's template: seconds (0 or more) that replace Settings.MinReady.
-	AnnotationMinReady = "reconciler/min-ready-seconds"
+	AnnotationMinReady = schema.AnnotationMinReady
 	// TrailerAllowDelete opens the deletion fuse for as many pods as its value says, or for all with "all".
 	TrailerAllowDelete = "Allow-Delete"
 )

@@ -57,11 +57,25 @@ func (c *step) wants() []want {
 	for _, r := range c.set.ReplicationControllers {
 		t := &r.Spec.Template
 		h := t.Spec.Hash()
+		annotations := withMinReady(t.Annotations, r.Spec.MinReadySeconds)
 		for i := range r.Spec.Count() {
-			out = append(out, want{r.Key(), fmt.Sprintf("%s-%d", r.Name, i), r.Name, &t.Spec, h, t.Labels, t.Annotations})
+			out = append(out, want{r.Key(), fmt.Sprintf("%s-%d", r.Name, i), r.Name, &t.Spec, h, t.Labels, annotations})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b want) int { return a.key.Compare(b.key) })
+	return out
+}
+
+// withMinReady is a template's annotations with the controller's setting, unless they have their own.
+func withMinReady(annotations map[string]string, seconds int32) map[string]string {
+	if _, own := annotations[AnnotationMinReady]; own || seconds == 0 {
+		return annotations
+	}
+	out := maps.Clone(annotations)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[AnnotationMinReady] = strconv.Itoa(int(seconds))
 	return out
 }
 
@@ -368,7 +382,7 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 	if !lost {
 		d.Prefer = b.Minion
 	}
-	minion, why := c.fleet.Choose(d)
+	minion, why := c.choose(w, d)
 	// What the old instance holds is free when the new one starts, if it is stopped first.
 	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
 		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst

@@ -249,7 +249,7 @@ func (w *world) checkRoom(s reconcile.State) {
 		if b.Phase == assignment.Prepare || b.Phase == assignment.Stop && b.Withdrawn.IsZero() {
 			continue
 		}
-		memory[b.Minion] += b.Spec.Limits().Memory
+		memory[b.Minion] += b.Spec.Reserved().Memory
 		for _, c := range b.Spec.Containers {
 			for _, p := range c.Ports {
 				k := fmt.Sprint(b.Minion, p.HostPort)

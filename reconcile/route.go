@@ -91,7 +91,15 @@ func (c *step) routes() []netproxy.Service {
 		declared.add(&Binding{Namespace: r.Namespace, Labels: r.Spec.Template.Labels})
 	}
 	var out []netproxy.Service
+	byHand := map[schema.Key]*schema.Endpoints{}
+	for _, e := range c.set.Endpoints {
+		byHand[e.Key()] = e
+	}
 	for _, s := range c.set.Services {
+		if missing := s.Spec.Needs(); len(missing) > 0 {
+			c.change(Change{Verb: Create, Object: s.Key(), Reason: "it is not routed", Waiting: needs(missing) + ", which this release does not route yet", Blocked: true})
+			continue
+		}
 		if len(s.Spec.Selector) > 0 && len(declared.of(s)) == 0 {
 			c.warn("%s selects %s, which no declared pod has: it refuses connections", s.Key(), pairs(s.Spec.Selector))
 		}
@@ -116,6 +124,9 @@ func (c *step) routes() []netproxy.Service {
 					c.warn("%s: pod %q has no port for service port %d", s.Key(), b.Pod, p.Port)
 				}
 			}
+			if e := byHand[schema.Key{Kind: schema.KindEndpoints, Namespace: s.Namespace, Name: s.Name}]; e != nil && len(s.Spec.Selector) == 0 {
+				r.Endpoints = handwritten(e, p)
+			}
 			slices.SortFunc(r.Endpoints, netip.AddrPort.Compare)
 			r.Endpoints = slices.Compact(r.Endpoints)
 			if len(r.Addresses) > 0 {
@@ -124,6 +135,32 @@ func (c *step) routes() []netproxy.Service {
 		}
 	}
 	return out
+}
+
+// handwritten is what a service port leads to by the endpoints that people wrote: ports of the same name.
+func handwritten(e *schema.Endpoints, p schema.ServicePort) (out []netip.AddrPort) {
+	for _, s := range e.Subsets {
+		for _, q := range s.Ports {
+			if q.Name != p.Name || q.Protocol.Proto() != p.Protocol.Proto() {
+				continue
+			}
+			for _, a := range s.Addresses {
+				if ip, err := netip.ParseAddr(a.IP); err == nil {
+					out = append(out, netip.AddrPortFrom(ip, q.Port))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// needs are features as people read them.
+func needs(f []schema.Feature) string {
+	var out []string
+	for _, x := range f {
+		out = append(out, string(x))
+	}
+	return "needs " + strings.Join(out, ", ")
 }
 
 // selection finds the bindings that a service selects without looking at all: they are listed by namespace and each label.

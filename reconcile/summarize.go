@@ -311,7 +311,7 @@ func (c *step) service(s *schema.Service, pods selection, ready map[string]bool,
 func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 	reserved := map[string]assignment.Capacity{}
 	for i := range instances {
-		l, r := instances[i].Binding.Spec.Limits(), reserved[instances[i].Minion]
+		l, r := instances[i].Binding.Spec.Reserved(), reserved[instances[i].Minion]
 		reserved[instances[i].Minion] = assignment.Capacity{MilliCPU: r.MilliCPU + l.MilliCPU, Memory: r.Memory + l.Memory, Pods: r.Pods + 1}
 	}
 	var out []MinionStatus

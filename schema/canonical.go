@@ -13,7 +13,8 @@ func (p *Pod) Canonical() *Pod {
 // Canonical is as [Pod.Canonical]. A selector that equals the template's labels is a default.
 func (r *ReplicationController) Canonical() *ReplicationController {
 	c := &ReplicationController{Meta: canonicalMeta(r.Meta), Spec: ControllerSpec{
-		Selector: clone(r.Spec.Selector),
+		MinReadySeconds: r.Spec.MinReadySeconds,
+		Selector:        clone(r.Spec.Selector),
 		Template: Template{
 			Labels:      clone(r.Spec.Template.Labels),
 			Annotations: clone(r.Spec.Template.Annotations),
@@ -32,11 +33,17 @@ func (r *ReplicationController) Canonical() *ReplicationController {
 // Canonical is as [Pod.Canonical]. A target port that equals the port is a default.
 func (s *Service) Canonical() *Service {
 	c := &Service{Meta: canonicalMeta(s.Meta), Spec: ServiceSpec{
-		Selector:  clone(s.Spec.Selector),
-		ClusterIP: s.Spec.ClusterIP,
+		Type:                     unless(s.Spec.Type, ServiceClusterIP),
+		Selector:                 clone(s.Spec.Selector),
+		ClusterIP:                s.Spec.ClusterIP,
+		SessionAffinity:          unless(s.Spec.SessionAffinity, AffineNone),
+		SessionTimeoutSeconds:    unless(s.Spec.SessionTimeoutSeconds, DefaultSessionTimeout),
+		InternalTrafficPolicy:    unless(s.Spec.InternalTrafficPolicy, TrafficCluster),
+		ExternalTrafficPolicy:    unless(s.Spec.ExternalTrafficPolicy, TrafficCluster),
+		PublishNotReadyAddresses: s.Spec.PublishNotReadyAddresses,
 	}}
 	for _, p := range s.Spec.Ports {
-		p.Protocol = canonicalProtocol(p.Protocol)
+		p.Protocol = unless(p.Protocol, TCP)
 		if t := p.TargetPort; t != nil {
 			if t.Name == "" && t.Number == p.Port {
 				p.TargetPort = nil
@@ -61,47 +68,13 @@ func canonicalMeta(m Meta) Meta {
 	return m
 }
 
-func canonicalPodSpec(s PodSpec) PodSpec {
-	c := PodSpec{NodeSelector: clone(s.NodeSelector), NodeName: s.NodeName}
-	for _, v := range s.Volumes {
-		switch {
-		case v.HostPath != nil:
-			h := *v.HostPath
-			v.HostPath = &h
-		case v.EmptyDir == nil:
-			v.EmptyDir = &EmptyDir{} // what a volume without a source has always been
-		}
-		c.Volumes = append(c.Volumes, v)
+// unless is v, or the zero value if v is what that stands for.
+func unless[T comparable](v, standard T) T {
+	var zero T
+	if v == standard {
+		return zero
 	}
-	for _, k := range s.Containers {
-		k.Command, k.Args = cloneList(k.Command), cloneList(k.Args)
-		k.Env, k.VolumeMounts = cloneList(k.Env), cloneList(k.VolumeMounts)
-		k.Ports = cloneList(k.Ports)
-		for i := range k.Ports {
-			k.Ports[i].Protocol = canonicalProtocol(k.Ports[i].Protocol)
-		}
-		written := k.ImagePullPolicy
-		k.ImagePullPolicy = ""
-		if written != k.PullPolicy() {
-			k.ImagePullPolicy = written
-		}
-		c.Containers = append(c.Containers, k)
-	}
-	if r := s.Restart(); r != RestartAlways {
-		c.RestartPolicy = r
-	}
-	if s.TerminationGracePeriodSeconds != nil && s.Grace() != DefaultGrace {
-		g := *s.TerminationGracePeriodSeconds
-		c.TerminationGracePeriodSeconds = &g
-	}
-	return c
-}
-
-func canonicalProtocol(p Protocol) Protocol {
-	if p == TCP {
-		return ""
-	}
-	return p
+	return v
 }
 
 func clone(m map[string]string) map[string]string {
@@ -118,4 +91,4 @@ func cloneList[T any](l []T) []T {
 	return slices.Clone(l)
 }
 
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -2,9 +2,7 @@ package schema
 
 import (
 	"fmt"
-	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -24,6 +22,7 @@ func (p *Pod) Check() []Problem {
 	c := &checker{}
 	c.meta(&p.Meta)
 	c.short(p.Name)
+	c.settings([]string{"metadata", "annotations"}, p.Annotations, podSettings)
 	c.labels([]string{"spec", "nodeSelector"}, p.Spec.NodeSelector, true)
 	c.podSpec([]string{"spec"}, &p.Spec)
 	return c.problems
@@ -55,60 +54,13 @@ func (r *ReplicationController) Check() []Problem {
 		c.add([]string{"spec", "selector"}, "give the template every label that the selector names",
 			"the selector %s does not match the template's labels %s", pairs(r.Spec.Selector), pairs(r.Spec.Template.Labels))
 	}
+	c.settings([]string{"metadata", "annotations"}, r.Annotations, controllerSettings)
+	c.settings(at(tmpl, "metadata", "annotations"), r.Spec.Template.Annotations, podSettings)
 	if r.Spec.Template.Spec.Restart() != RestartAlways {
 		c.add(at(tmpl, "spec", "restartPolicy"), "leave it out", "the restart policy of a controller's pods must be Always")
 	}
 	c.labels(at(tmpl, "spec", "nodeSelector"), r.Spec.Template.Spec.NodeSelector, true)
 	c.podSpec(at(tmpl, "spec"), &r.Spec.Template.Spec)
-	return c.problems
-}
-
-// Check is as [Pod.Check].
-func (s *Service) Check() []Problem {
-	c := &checker{}
-	c.meta(&s.Meta)
-	spec := []string{"spec"}
-	if len(s.Spec.Ports) == 0 {
-		c.add(at(spec, "ports"), "", "a service needs at least one port")
-	}
-	names, numbers := map[string]bool{}, map[string]bool{}
-	for i, p := range s.Spec.Ports {
-		path := at(spec, "ports", strconv.Itoa(i))
-		if p.Name == "" && len(s.Spec.Ports) > 1 {
-			c.add(at(path, "name"), "", "every port of a service with several ports needs a name")
-		}
-		if p.Name != "" && names[p.Name] {
-			c.add(at(path, "name"), "", "a second port of this service is named %q", p.Name)
-		}
-		names[p.Name] = true
-		if n := fmt.Sprintf("%d/%s", p.Port, p.Protocol.Proto()); numbers[n] {
-			c.add(at(path, "port"), "", "port %s is listed twice", n)
-		} else {
-			numbers[n] = true
-		}
-		if p.Protocol.Proto() != TCP {
-			c.add(at(path, "protocol"), "", "%s services are %s", p.Protocol, NotYet)
-		}
-	}
-	c.labels(at(spec, "selector"), s.Spec.Selector, true)
-	if len(s.Spec.Selector) == 0 {
-		c.add(at(spec, "selector"), "", "a service without a selector is %s", NotYet)
-	}
-	switch ip := s.Spec.ClusterIP; {
-	case ip == "":
-	case ip == "None":
-		c.add(at(spec, "clusterIP"), "", "a service without an address (None) is %s", NotYet)
-	default:
-		c.address(at(spec, "clusterIP"), ip)
-	}
-	seen := map[string]bool{}
-	for i, ip := range s.Spec.ExternalIPs {
-		path := at(spec, "externalIPs", strconv.Itoa(i))
-		if c.address(path, ip) && seen[ip] {
-			c.add(path, "", "%s is listed twice", ip)
-		}
-		seen[ip] = true
-	}
 	return c.problems
 }
 
@@ -160,89 +112,6 @@ func (c *checker) labels(path []string, m map[string]string, values bool) {
 		if values && !labelValue.MatchString(m[k]) {
 			c.add(at(path, k), "at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit", "the value %q is not well-formed", m[k])
 		}
-	}
-}
-
-func (c *checker) address(path []string, ip string) bool {
-	a, err := netip.ParseAddr(ip)
-	switch {
-	case err != nil:
-		c.add(path, "", "%q is not an IP address", ip)
-	case !a.Is4():
-		c.add(path, "", "the IPv6 address %s is %s", ip, NotYet)
-	case !a.IsGlobalUnicast():
-		c.add(path, "", "%s is not an address that a service can have", ip)
-	default:
-		return true
-	}
-	return false
-}
-
-func (c *checker) podSpec(path []string, s *PodSpec) {
-	volumes := map[string]bool{}
-	for i, v := range s.Volumes {
-		p := at(path, "volumes", strconv.Itoa(i))
-		if volumes[v.Name] {
-			c.add(at(p, "name"), "", "a second volume of this pod is named %q", v.Name)
-		}
-		volumes[v.Name] = true
-		if v.EmptyDir != nil && v.HostPath != nil {
-			c.add(p, "make two volumes of it", "volume %q has two sources", v.Name)
-		}
-	}
-	if len(s.Containers) == 0 {
-		c.add(at(path, "containers"), "", "a pod needs at least one container")
-	}
-	names, hostPorts := map[string]bool{}, map[string]string{}
-	portNames := map[string]string{}
-	for i := range s.Containers {
-		k := &s.Containers[i]
-		p := at(path, "containers", strconv.Itoa(i))
-		if names[k.Name] {
-			c.add(at(p, "name"), "", "a second container of this pod is named %q", k.Name)
-		}
-		names[k.Name] = true
-		c.ports(p, k, portNames, hostPorts)
-		mounts := map[string]bool{}
-		for j, m := range k.VolumeMounts {
-			q := at(p, "volumeMounts", strconv.Itoa(j))
-			if !volumes[m.Name] {
-				c.add(at(q, "name"), "add it to the pod's volumes", "the pod has no volume %q", m.Name)
-			}
-			if mounts[m.MountPath] {
-				c.add(at(q, "mountPath"), "", "a second volume is mounted at %q", m.MountPath)
-			}
-			mounts[m.MountPath] = true
-		}
-	}
-}
-
-func (c *checker) ports(path []string, k *Container, names, hostPorts map[string]string) {
-	inside := map[string]bool{}
-	for j, port := range k.Ports {
-		p := at(path, "ports", strconv.Itoa(j))
-		if port.Name != "" {
-			if inside[port.Name] {
-				c.add(at(p, "name"), "", "a second port of this container is named %q", port.Name)
-			} else if o, ok := names[port.Name]; ok {
-				c.add(at(p, "name"), "", "container %q has a port named %q too, so that a service could not tell them apart", o, port.Name)
-			} else {
-				names[port.Name] = k.Name
-			}
-			inside[port.Name] = true
-		}
-		if port.HostPort == 0 {
-			continue
-		}
-		if port.Protocol.Proto() == UDP {
-			c.add(at(p, "hostPort"), "", "host ports of UDP are %s", NotYet)
-		}
-		n := fmt.Sprintf("%d/%s", port.HostPort, port.Protocol.Proto())
-		if o, ok := hostPorts[n]; ok {
-			c.add(at(p, "hostPort"), "", "container %q has host port %s already", o, n)
-			continue
-		}
-		hostPorts[n] = k.Name
 	}
 }
 

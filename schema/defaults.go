@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"iter"
+	"math"
 	"strings"
 	"time"
 )
@@ -24,15 +26,75 @@ func (s *PodSpec) Restart() RestartPolicy {
 	return s.RestartPolicy
 }
 
-// Limits is the sum of the containers' limits.
-func (s *PodSpec) Limits() Resources {
-	var r Resources
-	for i := range s.Containers {
-		r.MilliCPU += s.Containers[i].Resources.MilliCPU
-		r.Memory += s.Containers[i].Resources.Memory
+// DefaultMode is the permission bits of files that show a ConfigMap or Secret.
+const DefaultMode = 0o644
+
+// AllContainers is the containers that run for the pod's whole life or before it: Containers, then InitContainers.
+func (s *PodSpec) AllContainers() iter.Seq[*Container] {
+	return func(yield func(*Container) bool) {
+		for _, l := range [][]Container{s.Containers, s.InitContainers} {
+			for i := range l {
+				if !yield(&l[i]) {
+					return
+				}
+			}
+		}
 	}
-	return r
 }
+
+// Sidecar tells whether an init container goes on beside the others.
+func (c *Container) Sidecar() bool { return c.RestartPolicy == RestartAlways }
+
+// Reserved is what placement sets aside for a pod: the sum of what its containers and sidecars request, or more if an init
+// container needs more while it runs. PIDs are not reserved.
+func (s *PodSpec) Reserved() Resources {
+	var sum, sidecars, peak Resources
+	for i := range s.Containers {
+		sum = sum.plus(s.Containers[i].Resources.Reserved())
+	}
+	for i := range s.InitContainers {
+		c := &s.InitContainers[i]
+		r := c.Resources.Reserved().plus(sidecars)
+		if c.Sidecar() {
+			sidecars = r
+			continue
+		}
+		peak = peak.max(r)
+	}
+	return sum.plus(sidecars).max(peak)
+}
+
+// Reserved is what placement sets aside: what is requested, or the limit.
+func (r Resources) Reserved() Resources {
+	out := Resources{MilliCPU: r.MilliCPU, Memory: r.Memory, Storage: r.Storage}
+	if q := r.Requests; q != nil {
+		for _, x := range []struct{ from, to *int64 }{{q.MilliCPU, &out.MilliCPU}, {q.Memory, &out.Memory}, {q.Storage, &out.Storage}} {
+			if x.from != nil {
+				*x.to = *x.from
+			}
+		}
+	}
+	return out
+}
+
+func (r Resources) plus(o Resources) Resources {
+	return Resources{MilliCPU: saturated(r.MilliCPU, o.MilliCPU), Memory: saturated(r.Memory, o.Memory), Storage: saturated(r.Storage, o.Storage)}
+}
+
+func (r Resources) max(o Resources) Resources {
+	return Resources{MilliCPU: max(r.MilliCPU, o.MilliCPU), Memory: max(r.Memory, o.Memory), Storage: max(r.Storage, o.Storage)}
+}
+
+// saturated is a + b, or the most there is.
+func saturated(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// ServiceLinks tells whether the pod is given service variables.
+func (s *PodSpec) ServiceLinks() bool { return s.EnableServiceLinks == nil || *s.EnableServiceLinks }
 
 // PullPolicy is the image pull policy with its default: Always for an image that is tagged latest or not at all and has no
 // digest, else IfNotPresent.
@@ -40,10 +102,14 @@ func (c *Container) PullPolicy() PullPolicy {
 	if c.ImagePullPolicy != "" {
 		return c.ImagePullPolicy
 	}
-	if strings.Contains(c.Image, "@") {
+	return pullPolicyOf(c.Image)
+}
+
+func pullPolicyOf(image string) PullPolicy {
+	if strings.Contains(image, "@") {
 		return PullIfNotPresent
 	}
-	_, tag, ok := strings.Cut(c.Image[strings.LastIndexByte(c.Image, '/')+1:], ":")
+	_, tag, ok := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], ":")
 	if !ok || tag == "latest" {
 		return PullAlways
 	}

@@ -43,3 +43,18 @@ func hashObject(v any) string {
 	}
 	return HashBytes(b)
 }
+
+// Hash is as [Pod.Hash].
+func (e *Endpoints) Hash() string { return hashObject(e) }
+
+// Hash is as [Pod.Hash].
+func (c *ConfigMap) Hash() string { return hashObject(c) }
+
+// Hash is as [Pod.Hash]. It is not to be shown: it tells whether a guess at the content is right.
+func (s *Secret) Hash() string { return hashObject(s) }
+
+// Hash is as [Pod.Hash].
+func (n *Namespace) Hash() string { return hashObject(n) }
+
+// Hash is as [Pod.Hash].
+func (n *Node) Hash() string { return hashObject(n) }

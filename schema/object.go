@@ -3,6 +3,8 @@ package schema
 import (
 	"cmp"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +16,15 @@ const (
 	KindPod                   Kind = "Pod"
 	KindService               Kind = "Service"
 	KindReplicationController Kind = "ReplicationController"
+	KindEndpoints             Kind = "Endpoints"
+	KindConfigMap             Kind = "ConfigMap"
+	KindSecret                Kind = "Secret"
+	KindNamespace             Kind = "Namespace"
+	KindNode                  Kind = "Node" // a minion
 )
+
+// Namespaced tells whether objects of the kind are in a namespace.
+func (k Kind) Namespaced() bool { return k != KindNamespace && k != KindNode }
 
 // DefaultNamespace is the namespace of an object that names none.
 const DefaultNamespace = "default"
@@ -57,14 +67,25 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
+// Object is one object in canonical form: a pointer to one of the types below.
+type Object interface {
+	Key() Key
+	Hash() string     // of the whole object as written, see [Pod.Hash]
+	Check() []Problem // what its fields contradict in each other, see [Pod.Check]
+	Metadata() *Meta
+}
+
 // Meta is what every object has. Name is 1 to 253 characters of a DNS subdomain (ids of 2014 may also hold upper case and
-// underscores); Namespace is never empty in a loaded object.
+// underscores); Namespace is never empty in a loaded object whose kind is in namespaces.
 type Meta struct {
 	Name        string            `json:"name"`
-	Namespace   string            `json:"namespace"`
+	Namespace   string            `json:"namespace,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
+
+// Metadata is m: every object embeds one.
+func (m *Meta) Metadata() *Meta { return m }
 
 // Pod is one group of containers that share an address. A bare pod is replaced stop-first.
 type Pod struct {
@@ -101,13 +122,69 @@ type Set struct {
 	Pods                   []*Pod                   `json:"pods,omitempty"`
 	Services               []*Service               `json:"services,omitempty"`
 	ReplicationControllers []*ReplicationController `json:"replicationControllers,omitempty"`
+	Endpoints              []*Endpoints             `json:"endpoints,omitempty"`
+	ConfigMaps             []*ConfigMap             `json:"configMaps,omitempty"`
+	Secrets                []*Secret                `json:"secrets,omitempty"`
+	Namespaces             []*Namespace             `json:"namespaces,omitempty"`
+	Nodes                  []*Node                  `json:"nodes,omitempty"`
 	Positions              map[string]Position      `json:"positions,omitempty"` // by Key.String()
 }
 
 // Len is the number of objects.
 func (s *Set) Len() int {
-	if s == nil {
-		return 0
+	n := 0
+	for range s.Objects() {
+		n++
 	}
-	return len(s.Pods) + len(s.Services) + len(s.ReplicationControllers)
+	return n
+}
+
+// Objects is every object, kind by kind.
+func (s *Set) Objects() iter.Seq[Object] {
+	return func(yield func(Object) bool) {
+		if s == nil {
+			return
+		}
+		_ = all(s.Pods, yield) && all(s.Services, yield) && all(s.ReplicationControllers, yield) && all(s.Endpoints, yield) &&
+			all(s.ConfigMaps, yield) && all(s.Secrets, yield) && all(s.Namespaces, yield) && all(s.Nodes, yield)
+	}
+}
+
+func all[T Object](l []T, yield func(Object) bool) bool {
+	for _, o := range l {
+		if !yield(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// NewSet is the set of objects, sorted. No key may be there twice.
+func NewSet(objects []Object, positions map[string]Position) *Set {
+	s := &Set{Positions: positions}
+	objects = slices.Clone(objects)
+	slices.SortFunc(objects, func(a, b Object) int { return a.Key().Compare(b.Key()) })
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *Pod:
+			s.Pods = append(s.Pods, o)
+		case *Service:
+			s.Services = append(s.Services, o)
+		case *ReplicationController:
+			s.ReplicationControllers = append(s.ReplicationControllers, o)
+		case *Endpoints:
+			s.Endpoints = append(s.Endpoints, o)
+		case *ConfigMap:
+			s.ConfigMaps = append(s.ConfigMaps, o)
+		case *Secret:
+			s.Secrets = append(s.Secrets, o)
+		case *Namespace:
+			s.Namespaces = append(s.Namespaces, o)
+		case *Node:
+			s.Nodes = append(s.Nodes, o)
+		default:
+			panic(fmt.Sprintf("schema: object of type %T", o))
+		}
+	}
+	return s
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"strings"
@@ -63,4 +64,26 @@ func ceil(s string, r *big.Rat) (int64, error) {
 		return 0, fmt.Errorf("%q is too large", s)
 	}
 	return q.Int64(), nil
+}
+
+// Bytes is an amount of memory or disk. In JSON a number; what people write ("64Mi") is read too.
+type Bytes int64
+
+// UnmarshalJSON reads a number or text as [ParseBytes] does.
+func (n *Bytes) UnmarshalJSON(b []byte) error {
+	v, err := ParseBytes(strings.Trim(string(b), `"`))
+	*n = Bytes(v)
+	return err
+}
+
+// Quantity is an amount as people write it: text, or a number, which is kept as its text.
+type Quantity string
+
+// UnmarshalJSON reads a number or a string.
+func (q *Quantity) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(q))
+	}
+	*q = Quantity(b)
+	return nil
 }

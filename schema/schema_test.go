@@ -128,7 +128,7 @@ func TestDecodePodSpec(t *testing.T) {
 		}
 	}
 	for name, in := range map[string]string{
-		"a field of a later release": `{"containers":[],"securityContext":{}}`,
+		"a field of a later release": `{"containers":[],"runtimeClass":{}}`,
 		"the same, deeper":           `{"containers":[{"name":"a","image":"b","privileged":false}]}`,
 		"something follows":          `{"containers":[]}{"containers":[]}`,
 		"a bracket follows":          `{"containers":[]}]`,

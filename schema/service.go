@@ -2,13 +2,52 @@ package schema
 
 import "encoding/json"
 
-// ServiceSpec is an address and what is behind it.
+// ServiceSpec is an address and what is behind it. Without a selector that is what an [Endpoints] of the same name lists.
 type ServiceSpec struct {
-	Ports       []ServicePort     `json:"ports"`
-	Selector    map[string]string `json:"selector,omitempty"`
-	ClusterIP   string            `json:"clusterIP,omitempty"`   // the portal IP; "" = the plan chooses
-	ExternalIPs []string          `json:"externalIPs,omitempty"` // the public IPs: addresses that minions answer on
+	Type                     ServiceType       `json:"type,omitempty"` // "" = ClusterIP
+	Ports                    []ServicePort     `json:"ports,omitempty"`
+	Selector                 map[string]string `json:"selector,omitempty"`
+	ClusterIP                string            `json:"clusterIP,omitempty"`                // the portal IP; "" = the plan chooses; None = none
+	ExternalIPs              []string          `json:"externalIPs,omitempty"`              // the public IPs: addresses that minions answer on
+	SessionAffinity          Affine            `json:"sessionAffinity,omitempty"`          // "" = None
+	SessionTimeoutSeconds    int32             `json:"sessionTimeoutSeconds,omitempty"`    // 0 = [DefaultSessionTimeout]
+	InternalTrafficPolicy    TrafficPolicy     `json:"internalTrafficPolicy,omitempty"`    // "" = Cluster
+	ExternalTrafficPolicy    TrafficPolicy     `json:"externalTrafficPolicy,omitempty"`    // "" = Cluster
+	PublishNotReadyAddresses bool              `json:"publishNotReadyAddresses,omitempty"` // pods count whether they are ready or not
 }
+
+// Headless is the ClusterIP of a service that has no portal IP.
+const Headless = "None"
+
+// DefaultSessionTimeout is how long a client is sent to the same pod after its last connection, in seconds, as in 2014.
+const DefaultSessionTimeout = 10800
+
+// ServiceType says where a service answers besides its portal and public IPs.
+type ServiceType string
+
+// The types of services. ClusterIP is the default; NodePort is on a port of every minion too.
+const (
+	ServiceClusterIP ServiceType = "ClusterIP"
+	ServiceNodePort  ServiceType = "NodePort"
+)
+
+// Affine says whether a client's connections go to the same pod.
+type Affine string
+
+// The session affinities. None is the default.
+const (
+	AffineNone     Affine = "None"
+	AffineClientIP Affine = "ClientIP"
+)
+
+// TrafficPolicy says which pods of a service a minion sends connections to.
+type TrafficPolicy string
+
+// The traffic policies. Cluster is the default: pods on any minion. Local: its own alone.
+const (
+	TrafficCluster TrafficPolicy = "Cluster"
+	TrafficLocal   TrafficPolicy = "Local"
+)
 
 // ServicePort maps Port of the service's addresses to a port of each pod. TargetPort nil means the same number as Port. A
 // TargetPort with number 0 and no name means the first port of the pod's first container, which is what v1beta1 says by
@@ -18,6 +57,7 @@ type ServicePort struct {
 	Protocol   Protocol    `json:"protocol,omitempty"` // "" = TCP
 	Port       uint16      `json:"port"`
 	TargetPort *PortOrName `json:"targetPort,omitempty"`
+	NodePort   uint16      `json:"nodePort,omitempty"` // of type NodePort; 0 = the plan chooses
 }
 
 // PortOrName is a port by number, or by the name that a container gives it. In JSON a number or a string.
@@ -43,16 +83,30 @@ func (p *PortOrName) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &p.Number)
 }
 
-// ControllerSpec is how many copies of which pod. Selector, never empty, matches the template's labels.
-type ControllerSpec struct {
-	Replicas *int              `json:"replicas,omitempty"` // nil = 1
-	Selector map[string]string `json:"selector,omitempty"` // nil = the template's labels
-	Template Template          `json:"template"`
+// Endpoints is what is behind the service of the same name, which has no selector: addresses outside the fleet, or of pods.
+type Endpoints struct {
+	Meta    `json:"metadata"`
+	Subsets []EndpointSubset `json:"subsets,omitempty"`
 }
 
-// Template is the pod that a controller makes copies of.
-type Template struct {
-	Labels      map[string]string `json:"labels,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Spec        PodSpec           `json:"spec"`
+// EndpointSubset means every one of its addresses with every one of its ports.
+type EndpointSubset struct {
+	Addresses         []EndpointAddress `json:"addresses,omitempty"`
+	NotReadyAddresses []EndpointAddress `json:"notReadyAddresses,omitempty"`
+	Ports             []EndpointPort    `json:"ports,omitempty"`
 }
+
+// EndpointAddress is one address.
+type EndpointAddress struct {
+	IP string `json:"ip"`
+}
+
+// EndpointPort is the port that a service's port of the same name leads to.
+type EndpointPort struct {
+	Name     string   `json:"name,omitempty"`
+	Port     uint16   `json:"port"`
+	Protocol Protocol `json:"protocol,omitempty"` // "" = TCP
+}
+
+// Key of the endpoints.
+func (e *Endpoints) Key() Key { return Key{KindEndpoints, e.Namespace, e.Name} }

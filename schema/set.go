@@ -3,38 +3,129 @@ package schema
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
-// Clash is two objects of a set that contradict each other. Path is in Key's object; Message ends where the name of Other
-// is to follow after "of".
+// Clash is two objects of a set that contradict each other, or one that needs what is not there: then Other is zero. Path
+// is in Key's object; Message ends where the name of Other is to follow after "of".
 type Clash struct {
 	Key, Other Key
 	Problem
 }
 
-// Check finds what the objects of a set contradict in each other: services whose variables would have one prefix in one
-// namespace, and addresses that two services ask for.
+// Check finds what the objects of a set contradict in each other: names that would be one in DNS, services whose variables would have one prefix in one
+// namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; and references to
+// ConfigMaps and Secrets that are not there.
 func (s *Set) Check() []Clash {
-	var out []Clash
-	prefixes, portals, public := map[string]*Service{}, map[string]*Service{}, map[string]*Service{}
-	for _, v := range s.Services {
-		clash := func(seen map[string]*Service, key, message, hint string, path ...string) {
-			if o := seen[key]; o != nil && o != v {
-				out = append(out, Clash{v.Key(), o.Key(), Problem{Path: path, Message: message, Hint: hint}})
-				return
-			}
-			seen[key] = v
+	c := &setChecker{set: s, have: map[Key]Object{}}
+	for o := range s.Objects() {
+		c.have[o.Key()] = o
+	}
+	c.names()
+	c.services()
+	c.references()
+	return c.clashes
+}
+
+type setChecker struct {
+	set     *Set
+	have    map[Key]Object
+	clashes []Clash
+}
+
+// taken adds a clash if something of seen has the key already, and takes it otherwise.
+func (c *setChecker) taken(seen map[string]Key, by Key, key, message, hint string, path ...string) {
+	if o, ok := seen[key]; ok && o != by {
+		c.clashes = append(c.clashes, Clash{by, o, Problem{Path: path, Message: message, Hint: hint}})
+		return
+	}
+	seen[key] = by
+}
+
+// names finds objects, other than services, whose ids of 2014 differ in what DNS does not tell apart.
+func (c *setChecker) names() {
+	seen := map[string]Key{}
+	for o := range c.set.Objects() {
+		k := o.Key()
+		if k.Kind == KindService {
+			continue // their variables tell the same
 		}
+		folded := strings.ReplaceAll(strings.ToLower(k.Name), "_", "-")
+		c.taken(seen, k, string(k.Kind)+"/"+k.Namespace+"/"+folded, fmt.Sprintf("its name in DNS (%s) is that", folded), "rename one of the two", "metadata", "name")
+	}
+}
+
+func (c *setChecker) services() {
+	prefixes, portals, public, ports := map[string]Key{}, map[string]Key{}, map[string]Key{}, map[string]Key{}
+	for _, v := range c.set.Services {
+		k := v.Key()
 		prefix := VariablePrefix(v.Name)
-		clash(prefixes, v.Namespace+"/"+prefix, fmt.Sprintf("its variables (%s_SERVICE_HOST, ...) have the names of those", prefix), "rename one of the two", "metadata", "name")
-		if v.Spec.ClusterIP != "" {
-			clash(portals, v.Spec.ClusterIP, "asks for the address", "leave it out and an address is chosen", "spec", "clusterIP")
+		c.taken(prefixes, k, v.Namespace+"/"+prefix, fmt.Sprintf("its variables (%s_SERVICE_HOST, ...) have the names of those", prefix), "rename one of the two", "metadata", "name")
+		if v.Spec.ClusterIP != "" && v.Spec.ClusterIP != Headless {
+			c.taken(portals, k, v.Spec.ClusterIP, "asks for the address", "leave it out and an address is chosen", "spec", "clusterIP")
 		}
-		for i, ip := range v.Spec.ExternalIPs {
-			for _, p := range v.Spec.Ports {
-				clash(public, fmt.Sprintf("%s %d/%s", ip, p.Port, p.Protocol.Proto()), fmt.Sprintf("%s:%d is a public address", ip, p.Port), "", "spec", "externalIPs", strconv.Itoa(i))
+		for i, p := range v.Spec.Ports {
+			for j, ip := range v.Spec.ExternalIPs {
+				c.taken(public, k, fmt.Sprintf("%s %d/%s", ip, p.Port, p.Protocol.Proto()), fmt.Sprintf("%s:%d is a public address", ip, p.Port), "", "spec", "externalIPs", strconv.Itoa(j))
 			}
+			if p.NodePort != 0 {
+				c.taken(ports, k, fmt.Sprintf("%d/%s", p.NodePort, p.Protocol.Proto()), "asks for the port of the minions", "leave it out and a port is chosen", "spec", "ports", strconv.Itoa(i), "nodePort")
+			}
+		}
+		if e, ok := c.have[Key{KindEndpoints, v.Namespace, v.Name}]; ok && len(v.Spec.Selector) > 0 {
+			c.clashes = append(c.clashes, Clash{e.Key(), k, Problem{Path: []string{"metadata", "name"}, Message: "what is behind the service is found by the selector", Hint: "remove the endpoints or the selector"}})
 		}
 	}
-	return out
+}
+
+// references finds what pods and templates need and nothing declares.
+func (c *setChecker) references() {
+	for _, p := range c.set.Pods {
+		c.podReferences(p.Key(), []string{"spec"}, &p.Spec)
+	}
+	for _, r := range c.set.ReplicationControllers {
+		c.podReferences(r.Key(), []string{"spec", "template", "spec"}, &r.Spec.Template.Spec)
+	}
+}
+
+func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
+	reported := map[Key]bool{}
+	for _, r := range s.References() {
+		if r.Optional {
+			continue
+		}
+		o, ok := c.have[Key{r.Kind, by.Namespace, r.Name}]
+		p := Problem{Path: at(path, r.Path...)}
+		switch h, _ := o.(interface{ Has(string) bool }); {
+		case !ok && reported[Key{r.Kind, "", r.Name}]: // once is enough
+			continue
+		case !ok:
+			reported[Key{r.Kind, "", r.Name}] = true
+			p.Message = fmt.Sprintf("%s %q is not there", r.Kind, r.Name)
+			p.Hint = fmt.Sprintf("declare it in namespace %s, or write optional: true", by.Namespace)
+			if r.Required {
+				p.Hint = fmt.Sprintf("declare it in namespace %s", by.Namespace)
+			}
+		case r.Key != "" && !h.Has(r.Key):
+			p.Message = fmt.Sprintf("%s %q has no key %q", r.Kind, r.Name, r.Key)
+			p.Hint = "it has " + keysOf(o)
+		default:
+			continue
+		}
+		c.clashes = append(c.clashes, Clash{Key: by, Problem: p})
+	}
+}
+
+func keysOf(o Object) string {
+	var keys []string
+	switch o := o.(type) {
+	case *ConfigMap:
+		keys = append(sortedKeys(o.Data), sortedKeys(o.BinaryData)...)
+	case *Secret:
+		keys = sortedKeys(o.Data)
+	}
+	if len(keys) == 0 {
+		return "none"
+	}
+	return strings.Join(keys, ", ")
 }

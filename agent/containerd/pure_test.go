@@ -8,6 +8,7 @@ import (
 
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"reconciler/agent"
 	"reconciler/schema"
 )
 
@@ -32,12 +33,12 @@ func TestArguments(t *testing.T) {
 		{"command drops the image's command", []string{"c"}, nil, "c"},
 		{"both", []string{"c"}, []string{"a"}, "c a"},
 	} {
-		got, err := arguments(&schema.Container{Command: c.command, Args: c.args}, image)
+		got, err := arguments(agent.Pod{}, &schema.Container{Command: c.command, Args: c.args}, image)
 		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		}
 	}
-	if _, err := arguments(&schema.Container{}, imagespec.ImageConfig{}); err == nil {
+	if _, err := arguments(agent.Pod{}, &schema.Container{}, imagespec.ImageConfig{}); err == nil {
 		t.Errorf("nothing to run is no error")
 	}
 }

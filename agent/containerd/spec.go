@@ -40,7 +40,7 @@ func find(p agent.Pod, container string) (*schema.Container, error) {
 // specOpts is everything that runc is told of a container. Everything that is not said is containerd's default: its
 // capabilities, devices and masked paths.
 func (r *Runtime) specOpts(p agent.Pod, c *schema.Container, image imagespec.ImageConfig, group string) ([]oci.SpecOpts, error) {
-	args, err := arguments(c, image)
+	args, err := arguments(p, c, image)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +85,22 @@ func (r *Runtime) cgroup(id, container string) string {
 
 // arguments are Kubernetes' (kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container): Command
 // takes the place of the image's entrypoint and Args that of its CMD, and an image's CMD is of no use without its entrypoint.
-func arguments(c *schema.Container, image imagespec.ImageConfig) ([]string, error) {
+// References to variables are replaced in what the pod says, not in what the image does.
+func arguments(p agent.Pod, c *schema.Container, image imagespec.ImageConfig) ([]string, error) {
+	known := lookup(variables(p, c))
+	expand := func(l []string) []string {
+		out := slices.Clone(l)
+		for i := range out {
+			out[i] = schema.Expand(out[i], known)
+		}
+		return out
+	}
 	entrypoint, args := image.Entrypoint, image.Cmd
 	if len(c.Command) > 0 {
-		entrypoint, args = c.Command, nil
+		entrypoint, args = expand(c.Command), nil
 	}
 	if len(c.Args) > 0 {
-		args = c.Args
+		args = expand(c.Args)
 	}
 	if all := slices.Concat(entrypoint, args); len(all) > 0 {
 		return all, nil
@@ -126,12 +135,32 @@ func environment(p agent.Pod, c *schema.Container, image imagespec.ImageConfig) 
 		name, value, _ := strings.Cut(e, "=")
 		set(name, value)
 	}
-	for _, vars := range [][]schema.EnvVar{p.Env, c.Env} {
-		for _, e := range vars {
-			set(e.Name, e.Value)
-		}
+	for _, e := range variables(p, c) {
+		set(e.Name, e.Value)
 	}
 	return env
+}
+
+// variables are those of services and the container's own, in which references to those before them are replaced.
+func variables(p agent.Pod, c *schema.Container) []schema.EnvVar {
+	out := slices.Clone(p.Env)
+	for _, e := range c.Env {
+		e.Value = schema.Expand(e.Value, lookup(out))
+		out = append(out, e)
+	}
+	return out
+}
+
+// lookup finds the last value of a variable.
+func lookup(env []schema.EnvVar) func(name string) (string, bool) {
+	return func(name string) (string, bool) {
+		for _, e := range slices.Backward(env) {
+			if e.Name == name {
+				return e.Value, true
+			}
+		}
+		return "", false
+	}
 }
 
 // binds are the files of /etc and the container's volumes.

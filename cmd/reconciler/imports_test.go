@@ -22,7 +22,7 @@ var imports = map[string]string{
 	"netproxy/kernel":                   "netproxy",
 	"reconcile/assignment":              "netproxy schema",
 	"reconcile":                         "netproxy reconcile/assignment reconcile/place schema",
-	"reconcile/place":                   "",
+	"reconcile/place":                   "schema",
 	"reconcile/print":                   "reconcile reconcile/assignment",
 	"reconcile/git":                     "reconcile reconcile/server",
 	"reconcile/store":                   "reconcile schema",

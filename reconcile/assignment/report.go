@@ -3,6 +3,8 @@ package assignment
 import (
 	"net/netip"
 	"time"
+
+	"reconciler/schema"
 )
 
 // Report is what a minion observed, after acting. It replaces the minion's earlier report as a whole.
@@ -11,8 +13,9 @@ type Report struct {
 	Address   netip.Addr        `json:"address"` // the minion's own
 	Labels    map[string]string `json:"labels,omitempty"`
 	Capacity  Capacity          `json:"capacity"`
-	Version   string            `json:"version"`           // of the agent
-	Runtime   string            `json:"runtime,omitempty"` // name and version, as "containerd 2.4.2"
+	Version   string            `json:"version"`            // of the agent
+	Runtime   string            `json:"runtime,omitempty"`  // name and version, as "containerd 2.4.2"
+	Features  []schema.Feature  `json:"features,omitempty"` // what the agent can do for a pod
 	BootID    string            `json:"bootID,omitempty"`
 	Started   time.Time         `json:"started"`             // of the agent
 	Instances []InstanceStatus  `json:"instances,omitempty"` // every instance of ours that was found or is assigned, sorted by ID

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"reconciler/schema"
 )
 
 // Minion is what one minion has left. Ports are the host ports in use, as "TCP/80"; Groups counts the pods of each group.
@@ -17,6 +19,9 @@ type Minion struct {
 	Pods     int
 	Ports    map[string]bool
 	Groups   map[string]int
+	Features map[schema.Feature]bool // what its agent can do
+	Closed   bool                    // it gets no new pods (cordon)
+	Taints   []schema.Taint
 
 	capCPU, capMemory int64
 	capPods           int
@@ -29,6 +34,8 @@ type Demand struct {
 	Memory   int64
 	Ports    []string
 	Selector map[string]string
+	Needs    []schema.Feature // what its agent must be able to do
+	Tolerate []schema.Toleration
 	Name     string // the only minion that is wanted, "" for any
 	Group    string
 	Prefer   string
@@ -144,6 +151,19 @@ func (m *Minion) excludes(d Demand) string {
 	for k, v := range d.Selector {
 		if m.Labels[k] != v {
 			return "without the labels of nodeSelector"
+		}
+	}
+	if m.Closed {
+		return "cordoned"
+	}
+	for _, t := range m.Taints {
+		if t.Effect != schema.PreferNoSchedule && !slices.ContainsFunc(d.Tolerate, func(x schema.Toleration) bool { return x.Tolerates(t) }) {
+			return fmt.Sprintf("with the taint %s, which it does not tolerate", t)
+		}
+	}
+	for _, n := range d.Needs {
+		if !m.Features[n] {
+			return fmt.Sprintf("cannot do %s yet", n)
 		}
 	}
 	for _, p := range d.Ports {

@@ -142,8 +142,8 @@ func newComparison(t testing.TB) *comparison {
 	}
 	c := &comparison{own: e, cue: e.another()}
 	c.cue.ctx()
-	for _, source := range sources {
-		f, err := parser.ParseFile("", source)
+	for _, v := range apiVersions {
+		f, err := parser.ParseFile("", v.cue)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func (c *comparison) documents(t testing.TB) []testDocument {
 		if k := n.str("kind"); k != "" {
 			kind = k
 		}
-		if item, list := lists[kind]; list && n.get("items") != nil {
+		if item, list := listItem(version, kind); list && n.get("items") != nil {
 			for _, x := range n.get("items").items {
 				add(from, x, version, item)
 			}

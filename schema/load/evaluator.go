@@ -10,15 +10,6 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/parser"
-
-	"reconciler/schema"
-	"reconciler/schema/v1beta1"
-)
-
-// The apiVersions that are read.
-const (
-	versionV1      = "v1"
-	versionV1beta1 = "v1beta1"
 )
 
 // definition is what a kind may hold in one apiVersion.
@@ -26,14 +17,6 @@ type definition struct {
 	name  string // in the source of its apiVersion
 	shape *shape
 }
-
-type definitionKey struct {
-	version string
-	kind    schema.Kind
-}
-
-// sources is the definitions of each apiVersion.
-var sources = map[string]string{versionV1: schema.V1CUE, versionV1beta1: v1beta1.CUE}
 
 // evaluator checks documents against the definitions: by their shapes, which say exactly what CUE would, and by CUE itself
 // where a document has a number or a key that is not plain. It is for one goroutine: CUE contexts are not made for more.
@@ -50,25 +33,25 @@ type evaluator struct {
 func newEvaluator() (*evaluator, error) {
 	e := &evaluator{defs: map[definitionKey]definition{}}
 	ctx := cuecontext.New()
-	for version, source := range sources {
-		f, err := parser.ParseFile(version+".cue", source)
+	for _, version := range apiVersions {
+		f, err := parser.ParseFile(version.name+".cue", version.cue)
 		if err != nil {
-			return nil, fmt.Errorf("parse definitions of %s: %w", version, err)
+			return nil, fmt.Errorf("parse definitions of %s: %w", version.name, err)
 		}
 		v := ctx.BuildFile(f)
 		if err := v.Err(); err != nil {
-			return nil, fmt.Errorf("compile definitions of %s: %w", version, err)
+			return nil, fmt.Errorf("compile definitions of %s: %w", version.name, err)
 		}
 		if err := checkConstructs(f, v); err != nil {
-			return nil, fmt.Errorf("read definitions of %s: %w", version, err)
+			return nil, fmt.Errorf("read definitions of %s: %w", version.name, err)
 		}
-		for _, kind := range []schema.Kind{schema.KindPod, schema.KindService, schema.KindReplicationController} {
+		for kind := range version.decoders {
 			name := "#" + string(kind)
 			s, err := shapeOf(v.LookupPath(cue.ParsePath(name)), 0)
 			if err != nil {
-				return nil, fmt.Errorf("read definition of %s %s: %w", version, kind, err)
+				return nil, fmt.Errorf("read definition of %s %s: %w", version.name, kind, err)
 			}
-			e.defs[definitionKey{version, kind}] = definition{name, s}
+			e.defs[definitionKey{version.name, kind}] = definition{name, s}
 		}
 	}
 	return e, nil
@@ -123,8 +106,8 @@ func (e *evaluator) byCUE(k definitionKey, clean *node, w *walker) ([]byte, []fo
 func (e *evaluator) ctx() *cue.Context {
 	if e.context == nil {
 		e.context, e.values = cuecontext.New(), map[string]cue.Value{}
-		for version, source := range sources {
-			e.values[version] = e.context.CompileString(source, cue.Filename(version+".cue"))
+		for _, v := range apiVersions {
+			e.values[v.name] = e.context.CompileString(v.cue, cue.Filename(v.name+".cue"))
 		}
 	}
 	return e.context

@@ -229,7 +229,7 @@ func failed(file, message, hint string) *fileResult {
 // assemble makes a set of what the files hold, or all errors.
 func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 	var errs Errors
-	out := &Result{Set: &schema.Set{Positions: map[string]schema.Position{}}}
+	out := &Result{}
 	all := slices.Clone(l.others)
 	for _, r := range results {
 		errs = append(errs, r.errors...)
@@ -241,8 +241,10 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 	}
 	slices.SortStableFunc(out.Warnings, func(a, b string) int { return strings.Compare(fileOf(a), fileOf(b)) })
 	first := map[schema.Key]*object{}
+	var objects []schema.Object
+	positions := map[string]schema.Position{}
 	for _, o := range all {
-		k := o.key()
+		k := o.Key()
 		if f := first[k]; f != nil {
 			if o.inherited(f) {
 				continue
@@ -251,23 +253,17 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 			continue
 		}
 		first[k] = o
-		out.Set.Positions[k.String()] = o.position
-		switch {
-		case o.pod != nil:
-			out.Set.Pods = append(out.Set.Pods, o.pod)
-		case o.service != nil:
-			out.Set.Services = append(out.Set.Services, o.service)
-		default:
-			out.Set.ReplicationControllers = append(out.Set.ReplicationControllers, o.controller)
-		}
+		positions[k.String()] = o.position
+		objects = append(objects, o.Object)
 	}
-	slices.SortFunc(out.Set.Pods, func(a, b *schema.Pod) int { return a.Key().Compare(b.Key()) })
-	slices.SortFunc(out.Set.Services, func(a, b *schema.Service) int { return a.Key().Compare(b.Key()) })
-	slices.SortFunc(out.Set.ReplicationControllers, func(a, b *schema.ReplicationController) int { return a.Key().Compare(b.Key()) })
+	out.Set = schema.NewSet(objects, positions)
 	for _, c := range out.Set.Check() {
-		pos := first[c.Key].place(c.Path)
-		errs = append(errs, &Error{Position: pos, Object: c.Key.String(), Field: dotted(first[c.Key].written(c.Path)),
-			Message: c.Message + " of " + c.Other.String() + " at " + out.Set.Positions[c.Other.String()].String(), Hint: c.Hint})
+		message := c.Message
+		if c.Other != (schema.Key{}) {
+			message += " of " + c.Other.String() + " at " + positions[c.Other.String()].String()
+		}
+		o := first[c.Key]
+		errs = append(errs, &Error{Position: o.place(c.Path), Object: c.Key.String(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
 	}
 	if len(errs) > 0 {
 		errs.sort()

@@ -26,60 +26,28 @@ type fileResult struct {
 	errors   Errors
 }
 
-// object is one canonical object and where it was written. One of pod, service and controller is set.
+// object is one canonical object and where it was written.
 type object struct {
-	pod        *schema.Pod
-	service    *schema.Service
-	controller *schema.ReplicationController
+	schema.Object
 
-	version  string
-	pkg      string // directory of the CUE package that it came out of
+	form     definitionKey // in which it was written
+	pkg      string        // directory of the CUE package that it came out of
 	position schema.Position
 	node     *node // for the places of its fields
-}
-
-func (o *object) key() schema.Key {
-	switch {
-	case o.pod != nil:
-		return o.pod.Key()
-	case o.service != nil:
-		return o.service.Key()
-	}
-	return o.controller.Key()
 }
 
 // inherited tells whether o is f again: CUE merges the files of a package into those of the same name below it, so what they declare
 // comes out of each.
 func (o *object) inherited(f *object) bool {
-	return o.pkg != f.pkg && o.pkg != "" && f.pkg != "" && o.position == f.position && o.hash() == f.hash()
-}
-
-func (o *object) hash() string {
-	switch {
-	case o.pod != nil:
-		return o.pod.Hash()
-	case o.service != nil:
-		return o.service.Hash()
-	}
-	return o.controller.Hash()
-}
-
-func (o *object) check() []schema.Problem {
-	switch {
-	case o.pod != nil:
-		return o.pod.Check()
-	case o.service != nil:
-		return o.service.Check()
-	}
-	return o.controller.Check()
+	return o.pkg != f.pkg && o.pkg != "" && f.pkg != "" && o.position == f.position && o.Hash() == f.Hash()
 }
 
 // written is a path of the canonical object as the person wrote it.
 func (o *object) written(path []string) []string {
-	if o.version != versionV1beta1 {
+	if !old(o.form.version) {
 		return path
 	}
-	p := slices.Clone(v1beta1.Path(o.key().Kind, path))
+	p := slices.Clone(v1beta1.Path(o.form.kind, path))
 	for i := range p { // fields that had two names
 		if alias := aliases[p[i]]; alias != "" && o.node.at(p[:i+1]) == nil && o.node.at(append(slices.Clone(p[:i]), alias)) != nil {
 			p[i] = alias
@@ -126,9 +94,6 @@ func (f *fileReader) fail(p place, object string, path []string, message, hint s
 	})
 }
 
-// lists is the kinds of lists, and the kind of their items if that is one.
-var lists = map[string]string{"List": "", "PodList": "Pod", "ServiceList": "Service", "ReplicationControllerList": "ReplicationController"}
-
 // document reads one object or list. An item of a list has the version of the list, and its kind if the list has one, unless it says otherwise; path is
 // where it is in the file.
 func (f *fileReader) document(n *node, version, kind string, path []string) {
@@ -148,12 +113,16 @@ func (f *fileReader) document(n *node, version, kind string, path []string) {
 			*want.value = v.text
 		}
 	}
+	if manifest := strings.ToLower(n.str("version")); kind == "" && n.get("containers") != nil && old(manifest) {
+		f.object(n, manifest, kindManifest, path)
+		return
+	}
 	if version == "" || kind == "" {
 		f.noKind(n, version, kind, path)
 		return
 	}
-	item, list := lists[kind]
-	if !f.known(n, version, kind, list, path) {
+	item, list := listItem(version, kind)
+	if !list && !f.known(n, version, kind, path) {
 		return
 	}
 	if list {
@@ -168,7 +137,7 @@ const notManifest = "a file that is no manifest can be named in " + ignoreFile
 func (f *fileReader) noKind(n *node, version, kind string, path []string) {
 	switch {
 	case n.get("containers") != nil && n.get("version") != nil:
-		f.fail(n.pos, "", path, "a container manifest without a pod around it is "+schema.NotYet, "put it into a Pod, under desiredState.manifest")
+		f.fail(n.find([]string{"version"}), "", join(path, "version"), fmt.Sprintf("got %s, want v1beta1 or v1beta2, the versions of container manifests", n.get("version").show()), "")
 	case n.get("apiVersion") != nil && version == "" || n.get("kind") != nil && kind == "":
 		f.fail(n.pos, "", path, "apiVersion or kind is empty", "")
 	case version == "" && kind == "":
@@ -181,22 +150,33 @@ func (f *fileReader) noKind(n *node, version, kind string, path []string) {
 }
 
 // known tells whether objects of this version and kind are read; if not, it says so.
-func (f *fileReader) known(n *node, version, kind string, list bool, path []string) bool {
-	if _, ok := f.defs[definitionKey{version, schema.Kind(kind)}]; ok || list && (version == versionV1 || version == versionV1beta1) {
+func (f *fileReader) known(n *node, version, kind string, path []string) bool {
+	if _, ok := f.defs[definitionKey{version, schema.Kind(kind)}]; ok && schema.Kind(kind) != kindManifest {
 		return true
 	}
-	supported := list || slices.Contains([]string{"Pod", "Service", "ReplicationController"}, kind)
+	supported := anyVersionHas(strings.TrimSuffix(kind, "List")) || kind == "List"
 	at := n.find([]string{"kind"})
+	hint := "write v1, or v1beta1 for the form of 2014"
+	for _, v := range apiVersions {
+		if v.decoders[schema.Kind(strings.TrimSuffix(kind, "List"))] == nil {
+			continue
+		}
+		hint = "write " + v.name
+		if v.name == versionV1 && anyOld(kind) {
+			hint = "write v1, or v1beta1 for the form of 2014"
+		}
+		break
+	}
 	switch {
 	case supported && slices.Contains(otherVersions, version):
-		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s of apiVersion %q is %s", kind, version, schema.NotYet), "write v1, or v1beta1 for the form of 2014")
+		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s of apiVersion %q is %s", kind, version, schema.NotYet), hint)
 	case supported:
-		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s is not known in apiVersion %q", kind, version), "write v1, or v1beta1 for the form of 2014")
-	case slices.Contains(otherKinds, kind):
+		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s is not known in apiVersion %q", kind, version), hint)
+	case slices.Contains(otherKinds, kind) || slices.Contains(otherKinds, strings.TrimSuffix(kind, "List")):
 		f.fail(at, "", join(path, "kind"), kind+" is "+schema.NotYet, "")
 	default:
 		hint := ""
-		for _, k := range append([]string{"Pod", "Service", "ReplicationController", "List"}, otherKinds...) {
+		for _, k := range slices.Concat(kinds(version), []string{"List"}, otherKinds) {
 			if strings.EqualFold(k, kind) || distance(k, kind) == 1 {
 				hint = fmt.Sprintf("did you mean %q?", k)
 				break
@@ -207,28 +187,26 @@ func (f *fileReader) known(n *node, version, kind string, list bool, path []stri
 	return false
 }
 
-// otherVersions is the versions of core that were or will be.
-var otherVersions = []string{"v1beta2", "v1beta3"}
-
-// otherKinds is kinds of Kubernetes that are not read yet, or never will be because this project has no place for them.
-var otherKinds = strings.Fields(`
-	Binding ConfigMap Endpoints Event LimitRange Minion Namespace Node PersistentVolume PersistentVolumeClaim PodTemplate
-	ResourceQuota Secret ServiceAccount Deployment DaemonSet ReplicaSet StatefulSet ControllerRevision Job CronJob
-	HorizontalPodAutoscaler PodDisruptionBudget PodSecurityPolicy NetworkPolicy Ingress IngressClass EndpointSlice Lease Role RoleBinding
-	ClusterRole ClusterRoleBinding StorageClass VolumeAttachment CSIDriver CSINode PriorityClass RuntimeClass
-	CustomResourceDefinition APIService MutatingWebhookConfiguration ValidatingWebhookConfiguration
-	ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding CertificateSigningRequest PetSet
-	ConfigMapList SecretList NodeList MinionList EndpointsList NamespaceList EventList`)
+func anyOld(kind string) bool {
+	return decoderOf(definitionKey{versionV1beta1, schema.Kind(strings.TrimSuffix(kind, "List"))}) != nil
+}
 
 func (f *fileReader) list(n *node, version, kind string, path []string) {
 	for _, x := range n.fields {
 		switch x.name {
+		case "minions":
+			if kind != string(kindMinion) {
+				f.fail(x.pos, "", join(path, x.name), "unknown field", "")
+			}
 		case "apiVersion", "kind", "metadata", "items", "id", "uid", "creationTimestamp", "selfLink", "resourceVersion", "namespace", "annotations":
 		default:
 			f.fail(x.pos, "", join(path, x.name), "unknown field", "")
 		}
 	}
-	items := n.get("items")
+	items, name := n.get("items"), "items"
+	if m := n.get("minions"); items == nil && m != nil { // its other name
+		items, name = m, "minions"
+	}
 	if items == nil || items.kind == isNull {
 		if items == nil {
 			f.fail(n.pos, "", join(path, "items"), "is missing", "")
@@ -236,21 +214,23 @@ func (f *fileReader) list(n *node, version, kind string, path []string) {
 		return
 	}
 	if items.kind != isList {
-		f.fail(items.pos, "", join(path, "items"), "got "+items.show()+", want a list", "")
+		f.fail(items.pos, "", join(path, name), "got "+items.show()+", want a list", "")
 		return
 	}
 	for i, x := range items.items {
-		f.document(x, version, kind, join(path, "items", fmt.Sprint(i)))
+		f.document(x, version, kind, join(path, name, fmt.Sprint(i)))
 	}
 }
 
 // object reads one object of a version and kind that is known.
 func (f *fileReader) object(n *node, version string, kind schema.Kind, path []string) {
-	n = withType(n, version, string(kind))
+	if kind != kindManifest {
+		n = withType(n, version, string(kind))
+	}
 	name := objectName(n, version, kind)
 	if wrongForm(n, version) {
 		hint := "this is the form of v1: write apiVersion: v1"
-		if version == versionV1 {
+		if !old(version) {
 			hint = "this is the form of 2014: write apiVersion: v1beta1"
 		}
 		f.fail(n.find([]string{"apiVersion"}), name, join(path, "apiVersion"), "the object is not written in the form of "+version, hint)
@@ -270,44 +250,26 @@ func (f *fileReader) object(n *node, version string, kind schema.Kind, path []st
 	if len(bad) > 0 {
 		return
 	}
-	o := &object{version: version, pkg: f.result.pkg, node: n, position: n.pos.in(f.name)}
-	problems, err := o.decode(kind, b)
+	form := definitionKey{version, kind}
+	decoded, problems, err := decoderOf(form)(b)
 	if err != nil {
 		f.fail(n.pos, name, path, err.Error(), "")
 		return
 	}
+	o := &object{Object: decoded, form: form, pkg: f.result.pkg, node: n, position: n.pos.in(f.name)}
 	for _, p := range problems {
 		at := n.find(p.Path)
 		f.fail(at, name, join(path, p.Path...), p.Message, p.Hint)
 	}
-	for _, p := range o.check() {
+	for _, p := range o.Check() {
 		w := o.written(p.Path)
 		at := n.find(w)
 		f.fail(at, name, join(path, w...), p.Message, p.Hint)
 	}
 	f.result.objects = append(f.result.objects, o)
-	if k := o.key(); !dnsName(k.Name) {
+	if k := o.Key(); !dnsName(k.Name) {
 		f.result.warnings = append(f.result.warnings, fmt.Sprintf("%s: %s: the id %q is no DNS name, as ids have been since 2015; it is kept", o.place([]string{"metadata", "name"}), k, k.Name))
 	}
-}
-
-func (o *object) decode(kind schema.Kind, b []byte) (problems []schema.Problem, err error) {
-	old := o.version == versionV1beta1
-	switch {
-	case kind == schema.KindPod && old:
-		o.pod, problems, err = v1beta1.DecodePod(b)
-	case kind == schema.KindPod:
-		o.pod, problems, err = decodePod(b)
-	case kind == schema.KindService && old:
-		o.service, problems, err = v1beta1.DecodeService(b)
-	case kind == schema.KindService:
-		o.service, problems, err = decodeService(b)
-	case old:
-		o.controller, problems, err = v1beta1.DecodeReplicationController(b)
-	default:
-		o.controller, problems, err = decodeReplicationController(b)
-	}
-	return problems, err
 }
 
 // withType is n with the version and kind that a list gave it.
@@ -323,6 +285,9 @@ func withType(n *node, version, kind string) *node {
 }
 
 func objectName(n *node, version string, kind schema.Kind) string {
+	if kind == kindManifest {
+		kind = schema.KindPod
+	}
 	k := schema.Key{Kind: kind, Namespace: n.str("namespace"), Name: n.str("id")}
 	if version == versionV1 {
 		k.Namespace, k.Name = n.get("metadata").str("namespace"), n.get("metadata").str("name")
@@ -338,7 +303,7 @@ func wrongForm(n *node, version string) bool {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(s string) bool { return n.get(s) != nil })
 	}
-	if version == versionV1 {
+	if !old(version) {
 		return !has("metadata", "spec") && has("id", "desiredState")
 	}
 	return !has("id", "desiredState") && has("metadata", "spec")
@@ -350,7 +315,7 @@ func hintFor(version string, path []string, v *node) string {
 		return ""
 	}
 	switch last := path[len(path)-1]; {
-	case version == versionV1beta1 && last == "restartPolicy" && v.kind == isString:
+	case old(version) && last == "restartPolicy" && v.kind == isString:
 		return `v1beta1 writes {"always": {}}, {"onFailure": {}} or {"never": {}}`
 	case version == versionV1 && last == "restartPolicy" && v.kind == isMap:
 		return "v1 writes Always, OnFailure or Never"

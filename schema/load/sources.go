@@ -80,20 +80,11 @@ func others(c Config) []*object {
 		own[s.Name] = true
 	}
 	var all []*object
-	add := func(o *object) {
-		o.position = c.Others.Positions[o.key().String()]
+	for v := range c.Others.Objects() {
+		o := &object{Object: v, position: c.Others.Positions[v.Key().String()]}
 		if !own[sourceOf(o.position)] {
 			all = append(all, o)
 		}
-	}
-	for _, p := range c.Others.Pods {
-		add(&object{pod: p})
-	}
-	for _, s := range c.Others.Services {
-		add(&object{service: s})
-	}
-	for _, r := range c.Others.ReplicationControllers {
-		add(&object{controller: r})
 	}
 	return all
 }

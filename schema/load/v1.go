@@ -1,11 +1,12 @@
 package load
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"reconciler/schema"
 )
@@ -21,9 +22,10 @@ type v1Pod struct {
 type v1ReplicationController struct {
 	schema.Meta `json:"metadata"`
 	Spec        struct {
-		Replicas *int              `json:"replicas"`
-		Selector map[string]string `json:"selector"`
-		Template struct {
+		Replicas        *int              `json:"replicas"`
+		MinReadySeconds int32             `json:"minReadySeconds"`
+		Selector        map[string]string `json:"selector"`
+		Template        struct {
 			Metadata struct {
 				Labels      map[string]string `json:"labels"`
 				Annotations map[string]string `json:"annotations"`
@@ -34,40 +36,87 @@ type v1ReplicationController struct {
 }
 
 type v1PodSpec struct {
-	Volumes                       []schema.Volume      `json:"volumes"`
-	Containers                    []v1Container        `json:"containers"`
-	RestartPolicy                 schema.RestartPolicy `json:"restartPolicy"`
-	TerminationGracePeriodSeconds *int64               `json:"terminationGracePeriodSeconds"`
-	NodeSelector                  map[string]string    `json:"nodeSelector"`
-	NodeName                      string               `json:"nodeName"`
+	schema.PodSpec
+	InitContainers []v1Container `json:"initContainers"`
+	Containers     []v1Container `json:"containers"`
 }
 
 type v1Container struct {
 	schema.Container
 	Resources struct {
-		Limits   v1ResourceList `json:"limits"`
+		Limits   v1Limits       `json:"limits"`
 		Requests v1ResourceList `json:"requests"`
 	} `json:"resources"`
 }
 
+type v1Limits struct {
+	v1ResourceList
+	PIDs int64 `json:"pids"`
+}
+
 type v1ResourceList struct {
-	CPU    quantity `json:"cpu"`
-	Memory quantity `json:"memory"`
+	CPU     schema.Quantity `json:"cpu"`
+	Memory  schema.Quantity `json:"memory"`
+	Storage schema.Quantity `json:"ephemeral-storage"`
 }
 
-// quantity is a number or text, as text.
-type quantity string
+type v1Service struct {
+	schema.Meta `json:"metadata"`
+	Spec        struct {
+		schema.ServiceSpec
+		ClusterIPs            []string `json:"clusterIPs"`
+		SessionAffinityConfig struct {
+			ClientIP struct {
+				TimeoutSeconds int32 `json:"timeoutSeconds"`
+			} `json:"clientIP"`
+		} `json:"sessionAffinityConfig"`
+	} `json:"spec"`
+}
 
-// UnmarshalJSON reads a number or a string.
-func (q *quantity) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
-		return json.Unmarshal(b, (*string)(q))
+type v1ConfigMap struct {
+	schema.Meta `json:"metadata"`
+	Data        map[string]string `json:"data"`
+	BinaryData  map[string]string `json:"binaryData"`
+}
+
+type v1Secret struct {
+	schema.Meta `json:"metadata"`
+	Type        string            `json:"type"`
+	Data        map[string]string `json:"data"`
+	StringData  map[string]string `json:"stringData"`
+}
+
+// decoder makes the canonical object of the JSON of one that has passed its definition. The error means that it has not.
+type decoder func(b []byte) (schema.Object, []schema.Problem, error)
+
+// canonical is an object with a canonical form, which is of the same type.
+type canonical[T any] interface {
+	*T
+	schema.Object
+	Canonical() *T
+}
+
+// plain decodes a kind whose as-written form is the canonical one.
+func plain[T any, P canonical[T]](b []byte) (schema.Object, []schema.Problem, error) {
+	var in T
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode object: %w", err)
 	}
-	*q = quantity(b)
-	return nil
+	return P(P(&in).Canonical()), nil, nil
 }
 
-func decodePod(b []byte) (*schema.Pod, []schema.Problem, error) {
+var v1Decoders = map[schema.Kind]decoder{
+	schema.KindPod:                   decodePod,
+	schema.KindService:               decodeService,
+	schema.KindReplicationController: decodeReplicationController,
+	schema.KindEndpoints:             plain[schema.Endpoints],
+	schema.KindConfigMap:             decodeConfigMap,
+	schema.KindSecret:                decodeSecret,
+	schema.KindNamespace:             plain[schema.Namespace],
+	schema.KindNode:                  plain[schema.Node],
+}
+
+func decodePod(b []byte) (schema.Object, []schema.Problem, error) {
 	var in v1Pod
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, nil, fmt.Errorf("decode pod: %w", err)
@@ -76,7 +125,7 @@ func decodePod(b []byte) (*schema.Pod, []schema.Problem, error) {
 	return (&schema.Pod{Meta: in.Meta, Spec: spec}).Canonical(), problems, nil
 }
 
-func decodeReplicationController(b []byte) (*schema.ReplicationController, []schema.Problem, error) {
+func decodeReplicationController(b []byte) (schema.Object, []schema.Problem, error) {
 	var in v1ReplicationController
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, nil, fmt.Errorf("decode replication controller: %w", err)
@@ -84,102 +133,132 @@ func decodeReplicationController(b []byte) (*schema.ReplicationController, []sch
 	t := &in.Spec.Template
 	spec, problems := t.Spec.convert("spec", "template", "spec")
 	out := &schema.ReplicationController{Meta: in.Meta, Spec: schema.ControllerSpec{
-		Replicas: in.Spec.Replicas,
-		Selector: in.Spec.Selector,
-		Template: schema.Template{Labels: t.Metadata.Labels, Annotations: t.Metadata.Annotations, Spec: spec},
+		Replicas:        in.Spec.Replicas,
+		MinReadySeconds: in.Spec.MinReadySeconds,
+		Selector:        in.Spec.Selector,
+		Template:        schema.Template{Labels: t.Metadata.Labels, Annotations: t.Metadata.Annotations, Spec: spec},
 	}}
 	return out.Canonical(), problems, nil
 }
 
-func decodeService(b []byte) (*schema.Service, []schema.Problem, error) {
-	var out schema.Service
-	if err := json.Unmarshal(b, &out); err != nil {
+func decodeService(b []byte) (schema.Object, []schema.Problem, error) {
+	var in v1Service
+	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, nil, fmt.Errorf("decode service: %w", err)
 	}
+	out := &schema.Service{Meta: in.Meta, Spec: in.Spec.ServiceSpec}
+	out.Spec.SessionTimeoutSeconds = in.Spec.SessionAffinityConfig.ClientIP.TimeoutSeconds
 	for i := range out.Spec.Ports {
 		if t := out.Spec.Ports[i].TargetPort; t != nil && *t == (schema.PortOrName{}) {
 			out.Spec.Ports[i].TargetPort = nil // in v1, and unlike v1beta1, 0 and "" mean the same as nothing
 		}
 	}
-	return out.Canonical(), nil, nil
+	var problems []schema.Problem
+	switch ips := in.Spec.ClusterIPs; {
+	case len(ips) > 1:
+		problems = append(problems, schema.Problem{Path: []string{"spec", "clusterIPs"}, Message: "a second address is " + schema.NotYet})
+	case len(ips) == 1 && out.Spec.ClusterIP == "":
+		out.Spec.ClusterIP = ips[0]
+	case len(ips) == 1 && out.Spec.ClusterIP != ips[0]:
+		problems = append(problems, schema.Problem{Path: []string{"spec", "clusterIPs", "0"}, Message: fmt.Sprintf("%q is not the clusterIP, %q", ips[0], out.Spec.ClusterIP), Hint: "leave it out"})
+	}
+	return out.Canonical(), problems, nil
+}
+
+func decodeConfigMap(b []byte) (schema.Object, []schema.Problem, error) {
+	var in v1ConfigMap
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode config map: %w", err)
+	}
+	binary, problems := fromBase64(in.BinaryData, "binaryData")
+	return (&schema.ConfigMap{Meta: in.Meta, Data: in.Data, BinaryData: binary}).Canonical(), problems, nil
+}
+
+func decodeSecret(b []byte) (schema.Object, []schema.Problem, error) {
+	var in v1Secret
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode secret: %w", err)
+	}
+	data, problems := fromBase64(in.Data, "data")
+	for k, v := range in.StringData {
+		data[k] = []byte(v)
+	}
+	return (&schema.Secret{Meta: in.Meta, Type: in.Type, Data: data}).Canonical(), problems, nil
+}
+
+func fromBase64(m map[string]string, field string) (map[string][]byte, []schema.Problem) {
+	out := make(map[string][]byte, len(m))
+	var problems []schema.Problem
+	for k, v := range m {
+		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(v), ""))
+		if err != nil {
+			problems = append(problems, schema.Problem{Path: []string{field, k}, Message: "the value is not base64", Hint: "write text under " + map[string]string{"data": "stringData", "binaryData": "data"}[field]})
+		}
+		out[k] = b
+	}
+	slices.SortFunc(problems, func(a, b schema.Problem) int { return strings.Compare(a.Path[1], b.Path[1]) })
+	return out, problems
 }
 
 func (s *v1PodSpec) convert(path ...string) (schema.PodSpec, []schema.Problem) {
-	out := schema.PodSpec{
-		Volumes:                       s.Volumes,
-		RestartPolicy:                 s.RestartPolicy,
-		TerminationGracePeriodSeconds: s.TerminationGracePeriodSeconds,
-		NodeSelector:                  s.NodeSelector,
-		NodeName:                      s.NodeName,
-	}
+	out := s.PodSpec
 	var problems []schema.Problem
-	for i := range s.Containers {
-		c := &s.Containers[i]
-		k := c.Container
-		problems = append(problems, references(&k, join(path, "containers", strconv.Itoa(i)))...)
-		p := join(path, "containers", strconv.Itoa(i), "resources")
-		for _, r := range []struct {
-			name           string
-			limit, request quantity
-			parse          func(string) (int64, error)
-			to             *int64
-		}{
-			{"cpu", c.Resources.Limits.CPU, c.Resources.Requests.CPU, schema.ParseMilliCPU, &k.Resources.MilliCPU},
-			{"memory", c.Resources.Limits.Memory, c.Resources.Requests.Memory, schema.ParseBytes, &k.Resources.Memory},
-		} {
-			limit, request := int64(0), int64(0)
-			var err error
-			if r.limit != "" {
-				if limit, err = r.parse(string(r.limit)); err != nil {
-					problems = append(problems, schema.Problem{Path: join(p, "limits", r.name), Message: err.Error()})
-					continue
-				}
-			}
-			if r.request != "" {
-				if request, err = r.parse(string(r.request)); err != nil {
-					problems = append(problems, schema.Problem{Path: join(p, "requests", r.name), Message: err.Error()})
-					continue
-				}
-				switch {
-				case limit != 0 && request > limit:
-					problems = append(problems, schema.Problem{Path: join(p, "requests", r.name), Message: fmt.Sprintf("%s is more than the limit of %s", r.request, r.limit)})
-				case request != limit:
-					problems = append(problems, schema.Problem{Path: join(p, "requests", r.name), Message: "a request that is not the limit is " + schema.NotYet, Hint: "a container is given what its limits say: write limits"})
-				}
-			}
-			*r.to = limit
+	for _, l := range []struct {
+		field string
+		from  []v1Container
+		to    *[]schema.Container
+	}{{"initContainers", s.InitContainers, &out.InitContainers}, {"containers", s.Containers, &out.Containers}} {
+		for i := range l.from {
+			k, bad := l.from[i].convert(join(path, l.field, strconv.Itoa(i), "resources"))
+			problems = append(problems, bad...)
+			*l.to = append(*l.to, k)
 		}
-		out.Containers = append(out.Containers, k)
 	}
 	return out, problems
 }
 
-var (
-	reference = regexp.MustCompile(`(^|[^$])\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)`)
-	ofService = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP)(_PROTO|_PORT|_ADDR)?)?)$`)
-)
-
-// references finds what v1 would replace with the value of a variable: "$(NAME)" of a variable that the container has.
-// Anything else, as a shell's "$(hostname)", stays as it is in v1 too.
-func references(c *schema.Container, path []string) []schema.Problem {
-	var out []schema.Problem
-	find := func(text string, at ...string) {
-		for _, m := range reference.FindAllStringSubmatch(text, -1) {
-			name := m[2]
-			if ofService.MatchString(name) || slices.ContainsFunc(c.Env, func(e schema.EnvVar) bool { return e.Name == name }) {
-				out = append(out, schema.Problem{Path: join(path, at...), Message: fmt.Sprintf("the reference $(%s) to a variable is %s", name, schema.NotYet), Hint: "let a shell in the container read the variable"})
-				return
-			}
+// convert reads the quantities of a container's resources, which are at path.
+func (c *v1Container) convert(path []string) (schema.Container, []schema.Problem) {
+	out := c.Container
+	limits, requests := &c.Resources.Limits, &c.Resources.Requests
+	out.Resources = schema.Resources{PIDs: limits.PIDs, Requests: &schema.Requests{}}
+	var problems []schema.Problem
+	for _, r := range []struct {
+		name           string
+		limit, request schema.Quantity
+		parse          func(string) (int64, error)
+		toLimit        *int64
+		toRequest      **int64
+	}{
+		{"cpu", limits.CPU, requests.CPU, schema.ParseMilliCPU, &out.Resources.MilliCPU, &out.Resources.Requests.MilliCPU},
+		{"memory", limits.Memory, requests.Memory, schema.ParseBytes, &out.Resources.Memory, &out.Resources.Requests.Memory},
+		{"ephemeral-storage", limits.Storage, requests.Storage, schema.ParseBytes, &out.Resources.Storage, &out.Resources.Requests.Storage},
+	} {
+		limit, err := parseIf(r.limit, r.parse)
+		if err != nil {
+			problems = append(problems, schema.Problem{Path: join(path, "limits", r.name), Message: err.Error()})
+			continue
+		}
+		*r.toLimit = limit
+		if r.request == "" {
+			continue
+		}
+		request, err := r.parse(string(r.request))
+		switch {
+		case err != nil:
+			problems = append(problems, schema.Problem{Path: join(path, "requests", r.name), Message: err.Error()})
+		case limit != 0 && request > limit:
+			problems = append(problems, schema.Problem{Path: join(path, "requests", r.name), Message: fmt.Sprintf("%s is more than the limit of %s", r.request, r.limit)})
+		default:
+			*r.toRequest = &request
 		}
 	}
-	for i, s := range c.Command {
-		find(s, "command", strconv.Itoa(i))
+	return out, problems
+}
+
+func parseIf(q schema.Quantity, parse func(string) (int64, error)) (int64, error) {
+	if q == "" {
+		return 0, nil
 	}
-	for i, s := range c.Args {
-		find(s, "args", strconv.Itoa(i))
-	}
-	for i, e := range c.Env {
-		find(e.Value, "env", strconv.Itoa(i), "value")
-	}
-	return out
+	return parse(string(q))
 }

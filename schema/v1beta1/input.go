@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -11,10 +12,21 @@ import (
 	"reconciler/schema"
 )
 
-// CUE is the source of the closed definitions of v1beta1 as people wrote it: #Pod, #Service and #ReplicationController.
+// CUE is the source of the closed definitions of v1beta1 as people wrote it: one for each kind, and #ContainerManifest.
 //
 //go:embed v1beta1.cue
 var CUE string
+
+// V1beta2CUE is the same for v1beta2, which lacks some spellings.
+func V1beta2CUE() string {
+	var b strings.Builder
+	for line := range strings.Lines(CUE) {
+		if !strings.HasSuffix(line, "// not v1beta2\n") {
+			b.WriteString(strings.Replace(line, `"v1beta1"`, `"v1beta2"`, 1))
+		}
+	}
+	return b.String()
+}
 
 // The types below are the as-written form. What is accepted and dropped has no field.
 
@@ -43,9 +55,11 @@ type podState struct {
 }
 
 type manifest struct {
-	Volumes       []volume      `json:"volumes"`
-	Containers    []container   `json:"containers"`
-	RestartPolicy restartPolicy `json:"restartPolicy"`
+	Volumes       []volume         `json:"volumes"`
+	Containers    []container      `json:"containers"`
+	RestartPolicy restartPolicy    `json:"restartPolicy"`
+	DNSPolicy     schema.DNSPolicy `json:"dnsPolicy"`
+	HostNetwork   bool             `json:"hostNetwork"`
 }
 
 type restartPolicy struct {
@@ -57,25 +71,78 @@ type restartPolicy struct {
 type volume struct {
 	Name   string `json:"name"`
 	Source struct {
-		EmptyDir *struct{} `json:"emptyDir"`
-		HostDir  *struct {
+		EmptyDir *struct {
+			Medium schema.Medium `json:"medium"`
+		} `json:"emptyDir"`
+		HostDir *struct {
 			Path string `json:"path"`
 		} `json:"hostDir"`
+		Secret *struct {
+			Target struct {
+				Name string `json:"name"`
+			} `json:"target"`
+			SecretName string `json:"secretName"`
+		} `json:"secret"`
 	} `json:"source"`
 }
 
 type container struct {
-	Name            string        `json:"name"`
-	Image           string        `json:"image"`
-	Entrypoint      []string      `json:"entrypoint"`
-	Command         []string      `json:"command"`
-	WorkingDir      string        `json:"workingDir"`
-	Ports           []port        `json:"ports"`
-	Env             []envVar      `json:"env"`
-	Memory          int64         `json:"memory"`
-	CPU             int64         `json:"cpu"`
-	VolumeMounts    []volumeMount `json:"volumeMounts"`
-	ImagePullPolicy string        `json:"imagePullPolicy"`
+	Name            string               `json:"name"`
+	Image           string               `json:"image"`
+	Entrypoint      []string             `json:"entrypoint"`
+	Command         []string             `json:"command"`
+	WorkingDir      string               `json:"workingDir"`
+	Ports           []port               `json:"ports"`
+	Env             []envVar             `json:"env"`
+	Memory          int64                `json:"memory"`
+	CPU             int64                `json:"cpu"`
+	Resources       resources            `json:"resources"`
+	VolumeMounts    []volumeMount        `json:"volumeMounts"`
+	LivenessProbe   *probe               `json:"livenessProbe"`
+	ReadinessProbe  *probe               `json:"readinessProbe"`
+	Lifecycle       *lifecycle           `json:"lifecycle"`
+	Privileged      bool                 `json:"privileged"`
+	Capabilities    *schema.Capabilities `json:"capabilities"`
+	SecurityContext struct {
+		Privileged   bool                 `json:"privileged"`
+		Capabilities *schema.Capabilities `json:"capabilities"`
+		RunAsUser    *int64               `json:"runAsUser"`
+	} `json:"securityContext"`
+	ImagePullPolicy string `json:"imagePullPolicy"`
+}
+
+type resources struct {
+	Limits   resourceList `json:"limits"`
+	Requests resourceList `json:"requests"`
+}
+
+type resourceList struct {
+	CPU    schema.Quantity `json:"cpu"`
+	Memory schema.Quantity `json:"memory"`
+}
+
+type probe struct {
+	action
+	TCPSocket *struct {
+		Port schema.PortOrName `json:"port"`
+	} `json:"tcpSocket"`
+	InitialDelaySeconds int32 `json:"initialDelaySeconds"`
+	TimeoutSeconds      int32 `json:"timeoutSeconds"`
+}
+
+type lifecycle struct {
+	PostStart *action `json:"postStart"`
+	PreStop   *action `json:"preStop"`
+}
+
+type action struct {
+	Exec    *schema.ExecAction `json:"exec"`
+	HTTPGet *struct {
+		Path   string            `json:"path"`
+		Port   schema.PortOrName `json:"port"`
+		Host   string            `json:"host"`
+		Scheme string            `json:"scheme"`
+	} `json:"httpGet"`
 }
 
 type port struct {
@@ -106,6 +173,25 @@ type service struct {
 	ContainerPort *schema.PortOrName `json:"containerPort"`
 	PortalIP      string             `json:"portalIP"`
 	PublicIPs     []string           `json:"publicIPs"`
+	Affinity      schema.Affine      `json:"sessionAffinity"`
+}
+
+type endpoints struct {
+	typeMeta
+	Endpoints []string `json:"endpoints"`
+	Protocol  string   `json:"protocol"`
+}
+
+type minion struct {
+	typeMeta
+	Spec struct {
+		Unschedulable bool `json:"unschedulable"`
+	} `json:"spec"`
+}
+
+type bareManifest struct {
+	ID string `json:"id"`
+	manifest
 }
 
 type replicationController struct {
@@ -132,9 +218,64 @@ func DecodePod(b []byte) (*schema.Pod, []schema.Problem, error) {
 		return nil, nil, fmt.Errorf("decode v1beta1 pod: %w", err)
 	}
 	c := &converter{}
-	out := &schema.Pod{Meta: in.meta(), Spec: c.podSpec(in.DesiredState, []string{"desiredState"})}
-	out.Spec.NodeSelector = in.NodeSelector
+	out := &schema.Pod{Meta: in.meta(), Spec: c.podSpec(&in.DesiredState.Manifest, []string{"desiredState", "manifest"})}
+	out.Spec.NodeSelector, out.Spec.NodeName = in.NodeSelector, in.DesiredState.Host
 	return out.Canonical(), c.problems, nil
+}
+
+// DecodeManifest is as [DecodePod], for a container manifest without a pod around it: #ContainerManifest.
+func DecodeManifest(b []byte) (*schema.Pod, []schema.Problem, error) {
+	var in bareManifest
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode container manifest: %w", err)
+	}
+	c := &converter{}
+	out := &schema.Pod{Meta: schema.Meta{Name: in.ID}, Spec: c.podSpec(&in.manifest, nil)}
+	return out.Canonical(), c.problems, nil
+}
+
+// DecodeEndpoints is as [DecodePod].
+func DecodeEndpoints(b []byte) (*schema.Endpoints, []schema.Problem, error) {
+	var in endpoints
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode v1beta1 endpoints: %w", err)
+	}
+	c := &converter{}
+	out := &schema.Endpoints{Meta: in.meta()}
+	at := map[uint16]int{} // subset by port
+	for i, e := range in.Endpoints {
+		a, err := netip.ParseAddrPort(e)
+		if err != nil || a.Port() == 0 {
+			c.add([]string{"endpoints", strconv.Itoa(i)}, fmt.Sprintf("got %q, want an address and a port, as \"10.1.2.3:80\"", e))
+			continue
+		}
+		j, ok := at[a.Port()]
+		if !ok {
+			j = len(out.Subsets)
+			at[a.Port()] = j
+			out.Subsets = append(out.Subsets, schema.EndpointSubset{Ports: []schema.EndpointPort{{Port: a.Port(), Protocol: protocol(in.Protocol)}}})
+		}
+		out.Subsets[j].Addresses = append(out.Subsets[j].Addresses, schema.EndpointAddress{IP: a.Addr().String()})
+	}
+	return out.Canonical(), c.problems, nil
+}
+
+// DecodeNamespace is as [DecodePod].
+func DecodeNamespace(b []byte) (*schema.Namespace, []schema.Problem, error) {
+	var in typeMeta
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode v1beta1 namespace: %w", err)
+	}
+	return (&schema.Namespace{Meta: in.meta()}).Canonical(), nil, nil
+}
+
+// DecodeMinion is as [DecodePod].
+func DecodeMinion(b []byte) (*schema.Node, []schema.Problem, error) {
+	var in minion
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, nil, fmt.Errorf("decode v1beta1 minion: %w", err)
+	}
+	return (&schema.Node{Meta: in.meta(), Spec: schema.NodeSpec{Unschedulable: in.Spec.Unschedulable}}).Canonical(), nil, nil
 }
 
 // DecodeReplicationController is as [DecodePod].
@@ -151,7 +292,7 @@ func DecodeReplicationController(b []byte) (*schema.ReplicationController, []sch
 		Template: schema.Template{
 			Labels:      d.PodTemplate.Labels,
 			Annotations: d.PodTemplate.Annotations,
-			Spec:        c.podSpec(d.PodTemplate.DesiredState, []string{"desiredState", "podTemplate", "desiredState"}),
+			Spec:        c.podSpec(&d.PodTemplate.DesiredState.Manifest, []string{"desiredState", "podTemplate", "desiredState", "manifest"}),
 		},
 	}}
 	if d.Replicas == nil {
@@ -161,7 +302,7 @@ func DecodeReplicationController(b []byte) (*schema.ReplicationController, []sch
 	if len(d.ReplicaSelector) == 0 {
 		c.add([]string{"desiredState", "replicaSelector"}, "is empty")
 	}
-	out.Spec.Template.Spec.NodeSelector = d.PodTemplate.NodeSelector
+	out.Spec.Template.Spec.NodeSelector, out.Spec.Template.Spec.NodeName = d.PodTemplate.NodeSelector, d.PodTemplate.DesiredState.Host
 	return out.Canonical(), c.problems, nil
 }
 
@@ -180,149 +321,13 @@ func DecodeService(b []byte) (*schema.Service, []schema.Problem, error) {
 		Selector:    in.Selector,
 		ClusterIP:   in.PortalIP,
 		ExternalIPs: in.PublicIPs,
+
+		SessionAffinity: in.Affinity,
 	}}
 	return out.Canonical(), nil, nil
 }
 
 func protocol(s string) schema.Protocol { return schema.Protocol(strings.ToUpper(s)) }
-
-type converter struct{ problems []schema.Problem }
-
-func (c *converter) add(path []string, message string) {
-	c.problems = append(c.problems, schema.Problem{Path: path, Message: message})
-}
-
-func (c *converter) podSpec(in podState, path []string) schema.PodSpec {
-	out := schema.PodSpec{NodeName: in.Host}
-	p := append(path[:len(path):len(path)], "manifest")
-	at := func(more ...string) []string { return append(p[:len(p):len(p)], more...) }
-	var set []schema.RestartPolicy
-	if in.Manifest.RestartPolicy.Always != nil {
-		set = append(set, schema.RestartAlways)
-	}
-	if in.Manifest.RestartPolicy.OnFailure != nil {
-		set = append(set, schema.RestartOnFailure)
-	}
-	if in.Manifest.RestartPolicy.Never != nil {
-		set = append(set, schema.RestartNever)
-	}
-	if len(set) > 1 {
-		c.add(at("restartPolicy"), "only one of always, onFailure and never may be given")
-	}
-	if len(set) > 0 {
-		out.RestartPolicy = set[0]
-	}
-	for _, v := range in.Manifest.Volumes {
-		w := schema.Volume{Name: v.Name}
-		if v.Source.EmptyDir != nil {
-			w.EmptyDir = &schema.EmptyDir{}
-		}
-		if v.Source.HostDir != nil {
-			w.HostPath = &schema.HostPath{Path: v.Source.HostDir.Path}
-		}
-		out.Volumes = append(out.Volumes, w)
-	}
-	for i := range in.Manifest.Containers {
-		out.Containers = append(out.Containers, c.container(&in.Manifest.Containers[i], at("containers", strconv.Itoa(i))))
-	}
-	return out
-}
-
-func (c *converter) container(in *container, path []string) schema.Container {
-	at := func(more ...string) []string { return append(path[:len(path):len(path)], more...) }
-	out := schema.Container{
-		Name:       in.Name,
-		Image:      in.Image,
-		Command:    in.Entrypoint,
-		Args:       in.Command, // the command of 2014 was what Docker calls CMD
-		WorkingDir: in.WorkingDir,
-		Resources:  schema.Resources{MilliCPU: in.CPU, Memory: in.Memory},
-	}
-	switch strings.TrimPrefix(strings.ToLower(in.ImagePullPolicy), "pull") {
-	case "always":
-		out.ImagePullPolicy = schema.PullAlways
-	case "never":
-		out.ImagePullPolicy = schema.PullNever
-	case "ifnotpresent":
-		out.ImagePullPolicy = schema.PullIfNotPresent
-	}
-	for _, p := range in.Ports {
-		out.Ports = append(out.Ports, schema.Port{Name: p.Name, HostPort: p.HostPort, ContainerPort: p.ContainerPort, Protocol: protocol(p.Protocol)})
-	}
-	for i, e := range in.Env {
-		if e.Name == "" {
-			e.Name = e.Key
-		}
-		if e.Name == "" {
-			c.add(at("env", strconv.Itoa(i), "name"), "is missing")
-		}
-		out.Env = append(out.Env, schema.EnvVar{Name: e.Name, Value: e.Value})
-	}
-	for i, m := range in.VolumeMounts {
-		if m.MountPath == "" {
-			m.MountPath = m.Path
-		}
-		if m.MountPath == "" {
-			c.add(at("volumeMounts", strconv.Itoa(i), "mountPath"), "is missing")
-		}
-		out.VolumeMounts = append(out.VolumeMounts, schema.VolumeMount{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly})
-	}
-	return out
-}
-
-// Path turns a path of a canonical object into one of the form of 2014.
-func Path(kind schema.Kind, path []string) []string {
-	for _, r := range renames[kind] {
-		if len(path) < len(r.from) {
-			continue
-		}
-		match := true
-		for i, e := range r.from {
-			match = match && (e == path[i] || e == "*")
-		}
-		if match {
-			return append(append([]string(nil), r.to...), path[len(r.from):]...)
-		}
-	}
-	return path
-}
-
-type rename struct{ from, to []string }
-
-func renamed(from, to string) rename {
-	return rename{strings.Fields(from), strings.Fields(to)}
-}
-
-// renames holds, by kind, the longest first where one begins with the other.
-var renames = map[schema.Kind][]rename{
-	schema.KindPod: {
-		renamed("metadata name", "id"),
-		renamed("metadata", ""),
-		renamed("spec nodeSelector", "nodeSelector"),
-		renamed("spec nodeName", "desiredState host"),
-		renamed("spec", "desiredState manifest"),
-	},
-	schema.KindReplicationController: {
-		renamed("metadata name", "id"),
-		renamed("metadata", ""),
-		renamed("spec template metadata", "desiredState podTemplate"),
-		renamed("spec template spec nodeSelector", "desiredState podTemplate nodeSelector"),
-		renamed("spec template spec nodeName", "desiredState podTemplate desiredState host"),
-		renamed("spec template spec", "desiredState podTemplate desiredState manifest"),
-		renamed("spec selector", "desiredState replicaSelector"),
-		renamed("spec replicas", "desiredState replicas"),
-		renamed("spec", "desiredState"),
-	},
-	schema.KindService: {
-		renamed("metadata name", "id"),
-		renamed("metadata", ""),
-		renamed("spec ports * targetPort", "containerPort"),
-		renamed("spec ports *", ""),
-		renamed("spec clusterIP", "portalIP"),
-		renamed("spec externalIPs", "publicIPs"),
-		renamed("spec", ""),
-	},
-}
 
 // AsWritten is the Go type that each kind is decoded into, for comparing it with the definitions.
 func AsWritten() map[schema.Kind]reflect.Type {
@@ -330,5 +335,9 @@ func AsWritten() map[schema.Kind]reflect.Type {
 		schema.KindPod:                   reflect.TypeFor[pod](),
 		schema.KindService:               reflect.TypeFor[service](),
 		schema.KindReplicationController: reflect.TypeFor[replicationController](),
+		schema.KindEndpoints:             reflect.TypeFor[endpoints](),
+		schema.KindNamespace:             reflect.TypeFor[typeMeta](),
+		"Minion":                         reflect.TypeFor[minion](),
+		"ContainerManifest":              reflect.TypeFor[bareManifest](),
 	}
 }

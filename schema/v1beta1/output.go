@@ -222,70 +222,6 @@ type outTermination struct {
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 }
 
-type outManifest struct {
-	Version       string           `json:"version"`
-	ID            string           `json:"id"`
-	Volumes       []outVolume      `json:"volumes"`
-	Containers    []outContainer   `json:"containers"`
-	RestartPolicy outRestartPolicy `json:"restartPolicy"`
-}
-
-type outRestartPolicy struct {
-	Always    *struct{} `json:"always,omitempty"`
-	OnFailure *struct{} `json:"onFailure,omitempty"`
-	Never     *struct{} `json:"never,omitempty"`
-}
-
-type outVolume struct {
-	Name   string    `json:"name"`
-	Source outSource `json:"source"`
-}
-
-type outSource struct {
-	HostDir        *outHostDir `json:"hostDir"`
-	EmptyDir       *struct{}   `json:"emptyDir"`
-	PersistentDisk *struct{}   `json:"persistentDisk"`
-	GitRepo        *struct{}   `json:"gitRepo"`
-}
-
-type outHostDir struct {
-	Path string `json:"path"`
-}
-
-type outContainer struct {
-	Name            string           `json:"name"`
-	Image           string           `json:"image"`
-	Entrypoint      []string         `json:"entrypoint,omitempty"`
-	Command         []string         `json:"command,omitempty"`
-	WorkingDir      string           `json:"workingDir,omitempty"`
-	Ports           []outPort        `json:"ports,omitempty"`
-	Env             []outEnvVar      `json:"env,omitempty"`
-	Memory          int64            `json:"memory,omitempty"`
-	CPU             int64            `json:"cpu,omitempty"`
-	VolumeMounts    []outVolumeMount `json:"volumeMounts,omitempty"`
-	ImagePullPolicy string           `json:"imagePullPolicy"`
-}
-
-type outPort struct {
-	Name          string          `json:"name,omitempty"`
-	HostPort      uint16          `json:"hostPort,omitempty"`
-	ContainerPort uint16          `json:"containerPort"`
-	Protocol      schema.Protocol `json:"protocol,omitempty"`
-}
-
-type outEnvVar struct {
-	Name  string `json:"name"`
-	Key   string `json:"key"`
-	Value string `json:"value,omitempty"`
-}
-
-type outVolumeMount struct {
-	Name      string `json:"name"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
-	MountPath string `json:"mountPath"`
-	Path      string `json:"path"`
-}
-
 type outService struct {
 	header
 	Port          uint16            `json:"port"`
@@ -368,52 +304,6 @@ func podObject(v PodView, h header) outPod {
 			s.State.Waiting = &outWaiting{strings.Trim(c.Reason+": "+c.Message, ": ")}
 		}
 		out.CurrentState.Info[c.Name] = s
-	}
-	return out
-}
-
-func outManifestOf(s *schema.PodSpec) outManifest {
-	out := outManifest{Version: "v1beta2"}
-	for _, v := range s.Volumes {
-		w := outVolume{Name: v.Name}
-		switch {
-		case v.HostPath != nil:
-			w.Source.HostDir = &outHostDir{v.HostPath.Path}
-		default:
-			w.Source.EmptyDir = &struct{}{}
-		}
-		out.Volumes = append(out.Volumes, w)
-	}
-	for i := range s.Containers {
-		out.Containers = append(out.Containers, outContainerOf(&s.Containers[i]))
-	}
-	switch s.Restart() {
-	case schema.RestartOnFailure:
-		out.RestartPolicy.OnFailure = &struct{}{}
-	case schema.RestartNever:
-		out.RestartPolicy.Never = &struct{}{}
-	default:
-		out.RestartPolicy.Always = &struct{}{}
-	}
-	return out
-}
-
-func outContainerOf(c *schema.Container) outContainer {
-	out := outContainer{
-		Name: c.Name, Image: c.Image, Entrypoint: c.Command, Command: c.Args, WorkingDir: c.WorkingDir,
-		Memory: c.Resources.Memory, CPU: c.Resources.MilliCPU,
-	}
-	if c.ImagePullPolicy != "" {
-		out.ImagePullPolicy = "Pull" + string(c.ImagePullPolicy)
-	}
-	for _, p := range c.Ports {
-		out.Ports = append(out.Ports, outPort{p.Name, p.HostPort, p.ContainerPort, p.Protocol.Proto()})
-	}
-	for _, e := range c.Env {
-		out.Env = append(out.Env, outEnvVar{e.Name, e.Name, e.Value})
-	}
-	for _, m := range c.VolumeMounts {
-		out.VolumeMounts = append(out.VolumeMounts, outVolumeMount{m.Name, m.ReadOnly, m.MountPath, m.MountPath})
 	}
 	return out
 }

@@ -1,0 +1,119 @@
+package schema
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxConfig is the most that a ConfigMap or Secret may hold, in bytes: the limit of Kubernetes.
+const maxConfig = 1 << 20
+
+// configKey is how the keys of ConfigMaps and Secrets look: names of files.
+var configKey = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
+
+// Check is as [Pod.Check].
+func (m *ConfigMap) Check() []Problem {
+	c := &checker{}
+	c.meta(&m.Meta)
+	size := 0
+	for _, k := range sortedKeys(m.Data) {
+		c.configKey([]string{"data"}, k)
+		size += len(k) + len(m.Data[k])
+	}
+	for _, k := range sortedKeys(m.BinaryData) {
+		c.configKey([]string{"binaryData"}, k)
+		size += len(k) + len(m.BinaryData[k])
+		if _, ok := m.Data[k]; ok {
+			c.add([]string{"binaryData", k}, "remove one of the two", "%q is in data too", k)
+		}
+	}
+	c.configSize(size)
+	return c.problems
+}
+
+// Check is as [Pod.Check].
+func (s *Secret) Check() []Problem {
+	c := &checker{}
+	c.meta(&s.Meta)
+	size := 0
+	for _, k := range sortedKeys(s.Data) {
+		c.configKey([]string{"data"}, k)
+		size += len(k) + len(s.Data[k])
+	}
+	c.configSize(size)
+	if s.Type == SecretDockerJSON {
+		const key = ".dockerconfigjson"
+		if b, ok := s.Data[key]; !ok {
+			c.add([]string{"data"}, "", "a secret of type %s needs the key %s", s.Type, key)
+		} else if !json.Valid(b) {
+			c.add([]string{"data", key}, "", "is not JSON")
+		}
+	}
+	return c.problems
+}
+
+func (c *checker) configKey(path []string, k string) {
+	if !configKey.MatchString(k) || k == "." || strings.HasPrefix(k, "..") {
+		c.add(at(path, k), "at most 253 letters, digits, '-', '_' and '.'", "the key %q is not well-formed", k)
+	}
+}
+
+func (c *checker) configSize(n int) {
+	if n > maxConfig {
+		c.add([]string{"data"}, "", "holds %d bytes, more than %d", n, maxConfig)
+	}
+}
+
+// Check is as [Pod.Check].
+func (n *Namespace) Check() []Problem {
+	c := &checker{}
+	c.meta(&n.Meta)
+	return c.problems
+}
+
+// Annotations that the plan obeys. Whoever reads them may rely on their values being well-formed.
+const (
+	AnnotationMinReady       = settingPrefix + "min-ready-seconds" // of pods and templates: replaces the fleet's
+	AnnotationMaxUnavailable = settingPrefix + "max-unavailable"   // of controllers: a number or a percentage
+	AnnotationMaxSurge       = settingPrefix + "max-surge"         // of controllers: a number or a percentage
+)
+
+// settingPrefix begins every annotation of ours, so that one that is not known can be told from other people's.
+const settingPrefix = "reconciler/"
+
+var (
+	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,3})?$`)}
+	amountOrShare      = regexp.MustCompile(`^([0-9]{1,6}|[0-9]{1,3}%)$`)
+	controllerSettings = map[string]*regexp.Regexp{AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare}
+	settingWords       = map[string]string{
+		AnnotationMinReady: "a number of seconds", AnnotationMaxUnavailable: "a number, or a percentage as 25%", AnnotationMaxSurge: "a number, or a percentage as 25%",
+	}
+)
+
+// settings checks the annotations that are ours.
+func (c *checker) settings(path []string, annotations map[string]string, known map[string]*regexp.Regexp) {
+	for _, k := range sortedKeys(annotations) {
+		if !strings.HasPrefix(k, settingPrefix) {
+			continue
+		}
+		r := known[k]
+		if r == nil {
+			names := sortedKeys(known)
+			hint := "one of " + strings.Join(names, ", ")
+			if settingWords[k] != "" {
+				hint = "it belongs to a controller"
+				if slices.Contains(sortedKeys(podSettings), k) {
+					hint = "it belongs to the pod or the template"
+				}
+			}
+			c.add(at(path, k), hint, "the setting %q is unknown here", k)
+			continue
+		}
+		if !r.MatchString(annotations[k]) {
+			c.add(at(path, k), "", "got %s, want %s", strconv.Quote(annotations[k]), settingWords[k])
+		}
+	}
+}
