@@ -55,7 +55,7 @@ const maxDepth = 100
 
 // reader makes nodes of syntax trees and collects what cannot be one.
 type reader struct {
-	json   bool  // the file was read as JSON: its keys are reported one column late
+	json   bool  // the file was read as JSON: its keys that are CUE's names too are reported one column late
 	start  place // of the text that was parsed in the file; zero is its beginning
 	report func(p place, path []string, message, hint string)
 }
@@ -121,7 +121,7 @@ func (r *reader) fields(n *node, decls []ast.Decl, path []string) {
 			continue
 		}
 		p := r.place(f.Label.Pos())
-		if r.json && p.column > 1 {
+		if _, name := f.Label.(*ast.Ident); name && r.json && p.column > 1 {
 			p.column--
 		}
 		if first, twice := at[name]; twice {

@@ -49,6 +49,9 @@ func parse(file string, b []byte, report func(p place, path []string, message, h
 		}
 		return docs
 	}
+	if docs, ok := plainYAML(b); ok {
+		return docs
+	}
 	f, err := yaml.Extract(file, b)
 	if err != nil {
 		notYAML(file, err, report)
@@ -59,6 +62,14 @@ func parse(file string, b []byte, report func(p place, path []string, message, h
 
 // fromJSON reads strict JSON: one value, or several after each other. ok is false if b is something else.
 func fromJSON(file string, b []byte, report func(p place, path []string, message, hint string)) (docs []*node, ok bool) {
+	if plainJSON(b) {
+		return documents(newJSONReader(b, report).value()), true
+	}
+	return fromCUEJSON(file, b, report)
+}
+
+// fromCUEJSON is the same by way of CUE's parser.
+func fromCUEJSON(file string, b []byte, report func(p place, path []string, message, hint string)) (docs []*node, ok bool) {
 	d := stdjson.NewDecoder(bytes.NewReader(b))
 	var ends []int
 	for {
