@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,12 +16,14 @@ import (
 	"reconciler/reconcile"
 	"reconciler/reconcile/git"
 	"reconciler/reconcile/print"
+	"reconciler/schema/load"
 )
 
 // diffOptions are the flags of diff.
 type diffOptions struct {
-	server, snapshot, path, output string
-	live                           bool
+	server, snapshot, path, source, output string
+	tags                                   []string
+	live                                   bool
 }
 
 func newDiff() *cobra.Command {
@@ -34,6 +37,9 @@ Without an argument the plan is for the files of the working tree (tracked and u
 of this repository; FOLDER is a folder of manifests. With --live it is for the revision in force: what has drifted, or is
 still under way.
 
+Where the fleet is of several sources, the tree is that of the source that --source names (default: the Git configuration
+reconciler.source); the objects of the others are as the server has them. Tags of CUE packages have the server's values.
+
 Exit codes: 0 nothing would change; 1 something would; 2 error.`,
 		Example: `  reconciler diff
   reconciler diff HEAD~1
@@ -43,6 +49,8 @@ Exit codes: 0 nothing would change; 1 something would; 2 error.`,
 	server := addServerFlag(c)
 	c.Flags().StringVar(&o.snapshot, "snapshot", "", "file with a saved input, instead of a server")
 	c.Flags().StringVar(&o.path, "path", "", "folder of the repository that holds the manifests (default: the server's)")
+	c.Flags().StringVar(&o.source, "source", "", "which of the fleet's sources this tree is")
+	c.Flags().StringArrayVar(&o.tags, "tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated (default: the server's)")
 	c.Flags().BoolVar(&o.live, "live", false, "what is to be done for the revision in force")
 	c.Flags().StringVarP(&o.output, "output", "o", "", "json")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -55,7 +63,7 @@ Exit codes: 0 nothing would change; 1 something would; 2 error.`,
 			in.Now = time.Now()
 		}
 		if err := o.desired(&in, args); err != nil {
-			return printErrors(cmd, err)
+			return printErrors(cmd, err, exitError)
 		}
 		plan := reconcile.Compute(in)
 		if plan.Stalled != "" { // what it would do if it were allowed is what one must know before one allows it
@@ -115,15 +123,37 @@ func (o *diffOptions) desired(in *reconcile.Input, args []string) error {
 		in.Revision, in.Set = in.State.Applied, in.State.Accepted
 		return nil
 	}
+	if o.tags == nil {
+		o.tags = in.Revision.Tags
+	}
+	if o.source == "" && len(in.Revision.Sources) > 0 {
+		o.source = gitSetting("source")
+	}
+	several := len(in.Revision.Sources) > 0 || o.source != ""
+	var part reconcile.Part
+	if several {
+		var err error
+		if part, err = pick(in.Revision.Sources, o.source); err != nil {
+			return err
+		}
+	}
 	if o.path == "" {
-		o.path = in.State.Applied.Path
+		o.path = cmp.Or(part.Path, in.State.Applied.Path)
 	}
 	tree, rev, path, err := o.tree(args)
 	if err != nil {
 		return err
 	}
-	rev.Path = in.State.Applied.Path
-	set, _, err := loadManifests(tree, path)
+	rev.Path, rev.Tags = in.State.Applied.Path, slices.Sorted(slices.Values(o.tags))
+	of := load.Config{Path: path, Tags: o.tags}
+	if several { // nothing is known of the other sources here, so their objects stay as they are
+		tree = git.Join(map[string]fs.FS{part.Name: tree})
+		of = load.Config{Sources: []load.Source{{Name: part.Name, Path: path}}, Others: in.Set, Tags: o.tags}
+		rev.Sources = slices.Clone(in.Revision.Sources)
+		i := slices.IndexFunc(rev.Sources, func(p reconcile.Part) bool { return p.Name == part.Name })
+		rev.Sources[i] = reconcile.Part{Name: part.Name, Path: part.Path, Hash: rev.Hash, Ref: rev.Ref, Author: rev.Author, Time: rev.Time}
+	}
+	set, _, err := loadManifests(tree, of)
 	if err != nil {
 		return err
 	}
@@ -150,13 +180,13 @@ func (o *diffOptions) tree(args []string) (fs.FS, reconcile.Revision, string, er
 	return files, rev, o.path, err
 }
 
-// gitConfigServer is reconciler.server of the Git configuration here, if there is one.
-func gitConfigServer() string {
+// gitSetting is a value of the section reconciler of the Git configuration here, if there is one.
+func gitSetting(key string) string {
 	w, err := git.OpenWorktree(".")
 	if err != nil {
 		return ""
 	}
-	s, err := w.Setting("reconciler", "server")
+	s, err := w.Setting("reconciler", key)
 	if err != nil {
 		return ""
 	}

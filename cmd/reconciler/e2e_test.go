@@ -118,7 +118,7 @@ func TestCommitThatDoesNotValidateChangesNothing(t *testing.T) {
 			t.Errorf("status does not say %q:\n%s", want, says)
 		}
 	}
-	if out, _, code := c.cli(t, "validate"); code != exitError {
+	if out, _, code := c.cli(t, "validate"); code != exitInvalid {
 		t.Errorf("validate: exit %d\n%s", code, out)
 	}
 	if _, errs, code := c.cli(t, "diff"); code != exitError || !strings.Contains(errs, "svc.yaml:6:") {

@@ -29,6 +29,7 @@ func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 const (
 	exitOK      = 0
 	exitChanges = 1 // diff: there is something to do; local status: something does not run; status --wait: it does not become as declared
+	exitInvalid = 1 // validate: a manifest is not valid
 	exitError   = 2
 )
 
@@ -100,7 +101,8 @@ func newRoot() *cobra.Command {
 		Long: `reconciler runs containers on a fleet of Linux hosts (minions) from a Git repository of Pod, Service and
 ReplicationController definitions. There is no API server: push to the repository, and the fleet follows.
 
-Exit codes: 0 success; 1 diff found changes, or what status --wait waits for does not come; 2 error.`,
+Exit codes: 0 success; 1 diff found changes, validate found errors, or what status --wait waits for does not come;
+2 error.`,
 		Example: `  reconciler local up              a cluster of three minions on this machine
   reconciler diff                  what a push of this working tree would change
   reconciler status --wait         wait until everything is as declared
@@ -133,7 +135,7 @@ func addServerFlag(c *cobra.Command) *string {
 // connect finds the server: the flag, the environment, the Git configuration, the sockets on this machine, in that order.
 func connect(flag string) (*client.Client, error) {
 	candidates := defaultSockets
-	for _, named := range []string{flag, os.Getenv("RECONCILER_SERVER"), gitConfigServer()} {
+	for _, named := range []string{flag, os.Getenv("RECONCILER_SERVER"), gitSetting("server")} {
 		if named != "" {
 			candidates = []string{named}
 			break

@@ -47,16 +47,17 @@ func TestValidate(t *testing.T) {
 		out  string
 		errs string
 	}{
-		{"a folder that is valid", "good", 0, "good: valid: 1 pods", ""},
+		{"a folder that is valid", "good", exitOK, "good: valid: 1 pods", ""},
 		{"a file that is valid", "good/web.yaml", 0, "good/web.yaml: valid", ""},
-		{"errors have their place as seen from here", "bad", 2, "", "bad/web.yaml:7:5: Pod/web: spec.containers[0].imge: unknown field"},
-		{"all errors of all files", "bad", 2, "", "bad/broken.json:"},
-		{"several arguments", "good bad/web.yaml", 2, "good: valid", "reconciler: "},
+		{"errors have their place as seen from here", "bad", 1, "", "bad/web.yaml:7:5: Pod/web: spec.containers[0].imge: unknown field"},
+		{"all errors of all files", "bad", 1, "", "bad/broken.json:"},
+		{"several arguments", "good bad/web.yaml", 1, "good: valid", "reconciler: "},
 		{"a revision", "--path good main", 0, "main: valid: 1 pods", ""},
-		{"a revision with errors", "main", 2, "", "bad/web.yaml:7:5:"},
+		{"a revision with errors", "main", 1, "", "bad/web.yaml:7:5:"},
+		{"errors, and what cannot be checked", "bad nosuch", 2, "", "bad/broken.json:"},
 		{"neither a path nor a revision", "nosuch", 2, "", "neither a path nor a revision"},
 		{"a file of another sort", "notes.txt", 2, "", "is no manifest"},
-		{"GitHub's commands", "-o github bad", 2, "::error file=bad/web.yaml,line=7,col=5::", ""},
+		{"GitHub's commands", "-o github bad", 1, "::error file=bad/web.yaml,line=7,col=5::", ""},
 		{"an unknown format", "-o xml good", 2, "", "unknown output format"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -51,16 +51,15 @@ func vendorSchema(dir string) error {
 	return nil
 }
 
-// loadConfig is how every verb loads the folder path of a tree: CUE packages are evaluated by this binary again.
-func loadConfig(path string) load.Config {
-	return load.Config{Path: path, Evaluate: func(ctx context.Context) *exec.Cmd {
-		return exec.CommandContext(ctx, "/proc/self/exe", load.ChildArg)
-	}}
+// newLoader is how every verb loads trees: CUE packages are evaluated by this binary again.
+func newLoader(c load.Config) (*load.Loader, error) {
+	c.Evaluate = func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "/proc/self/exe", load.ChildArg) }
+	return load.New(c)
 }
 
-// loadManifests loads the folder path of a tree.
-func loadManifests(tree fs.FS, path string) (*schema.Set, []string, error) {
-	l, err := load.New(loadConfig(path))
+// loadManifests loads one tree.
+func loadManifests(tree fs.FS, c load.Config) (*schema.Set, []string, error) {
+	l, err := newLoader(c)
 	if err != nil {
 		return nil, nil, err
 	}

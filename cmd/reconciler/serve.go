@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,13 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"reconciler/reconcile"
-	"reconciler/reconcile/git"
 	"reconciler/reconcile/link"
 	"reconciler/reconcile/link/pki"
 	"reconciler/reconcile/server"
 	"reconciler/reconcile/store"
 	"reconciler/schema"
-	"reconciler/schema/load"
 )
 
 // serveOptions are the flags of serve.
@@ -32,7 +31,7 @@ type serveOptions struct {
 	poll                                    time.Duration
 	noWatch                                 bool
 	portalNet, podNet                       string
-	publicNets                              []string
+	publicNets, sources, tags               []string
 	verbose                                 bool
 	settings                                reconcile.Settings
 }
@@ -44,15 +43,22 @@ func newServe() *cobra.Command {
 		Long: `Follow a branch of a Git repository, plan, keep the decisions in an embedded etcd, and instruct the agents that join.
 
 The server may be stopped or killed at any time: containers and routes stay as they are. Its directory holds the
-decisions and the certificate authority; keep it.`,
+decisions and the certificate authority; keep it.
+
+A fleet may be of several sources, each a folder of a branch of a repository, with .reconcilerignore files and CUE
+modules of its own: --source for each of them. An object is of one source. If one of them cannot be read or has an error,
+nothing changes.`,
 		Example: `  reconciler serve --dir /var/lib/reconciler/server --repo /srv/fleet.git --listen 192.0.2.10:7443
+  reconciler serve --source web=/srv/web.git --source db=/srv/infra.git#prod:fleets/db
   reconciler token create        a token for the next minion`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.dir, "dir", "/var/lib/reconciler/server", "directory of the server's decisions and keys")
-	f.StringVar(&o.repo, "repo", "", "path of the Git repository to follow, bare or not (required)")
+	f.StringVar(&o.repo, "repo", "", "path of the Git repository to follow, bare or not")
 	f.StringVar(&o.branch, "branch", "main", "branch to follow")
 	f.StringVar(&o.path, "path", "", "folder of the repository that holds the manifests (default: all of it)")
+	f.StringArrayVar(&o.sources, "source", nil, "one of several sources, as NAME=REPO[#[BRANCH][:PATH]], in place of --repo, --branch and --path; may be repeated")
+	f.StringArrayVar(&o.tags, "tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:7443", "address and port for the agents")
 	f.StringVar(&o.socket, "socket", defaultSockets[0], "unix socket for the command line")
 	f.DurationVar(&o.poll, "poll", 30*time.Second, "how often the branch is looked at without a notification")
@@ -100,22 +106,19 @@ func (o *serveOptions) networks() (err error) {
 
 // run wires the server together and runs it until ctx ends.
 func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
-	if o.repo == "" {
-		return hinted{errors.New("--repo is required"), "name a Git repository, for instance one made by `git init --bare -b main /srv/fleet.git`"}
-	}
 	if err := o.networks(); err != nil {
+		return err
+	}
+	source, of, err := o.follow(log)
+	if err != nil {
+		return err
+	}
+	loader, err := newLoader(of)
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return fmt.Errorf("make server directory: %w", err)
-	}
-	source, err := git.New(git.Config{Repository: o.repo, Branch: o.branch, Poll: o.poll, NoWatch: o.noWatch, Log: log})
-	if err != nil {
-		return err
-	}
-	loader, err := load.New(loadConfig(o.path))
-	if err != nil {
-		return err
 	}
 	decisions, err := store.Open(ctx, store.Config{Dir: filepath.Join(o.dir, "etcd"), Log: log})
 	if err != nil {
@@ -147,7 +150,7 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	s, err := server.New(server.Config{
-		State: state, Settings: o.settings, Path: o.path, Source: source, Store: decisions, Fleet: fleet, Log: log,
+		State: state, Settings: o.settings, Path: o.path, Tags: slices.Sorted(slices.Values(o.tags)), Source: source, Store: decisions, Fleet: fleet, Log: log,
 		Load: func(tree fs.FS) (*schema.Set, []string, error) {
 			r, err := loader.Tree(tree)
 			if err != nil {
@@ -167,7 +170,7 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return errors.Join(err, agents.Close())
 	}
-	log.Info("serving", "repo", o.repo, "branch", o.branch, "listen", agents.Addr().String(), "socket", o.socket, "epoch", state.Epoch)
+	log.Info("serving", "repo", o.repo, "branch", o.branch, "sources", o.sources, "listen", agents.Addr().String(), "socket", o.socket, "epoch", state.Epoch)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return source.Run(ctx) })
 	g.Go(func() error { return fleet.Serve(ctx, agents) })

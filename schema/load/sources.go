@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"reconciler/schema"
@@ -50,6 +51,7 @@ func newRoots(c Config) ([]root, error) {
 		}
 		roots = append(roots, root{s.Name, p})
 	}
+	slices.SortFunc(roots, func(a, b root) int { return strings.Compare(a.top, b.top) })
 	return roots, nil
 }
 
