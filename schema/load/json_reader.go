@@ -30,7 +30,7 @@ func plainJSON(b []byte) bool {
 // jsonReader makes nodes of plain JSON. What it makes and reports is what [reader] makes and reports of
 // the syntax trees of CUE.
 type jsonReader struct {
-	b         []byte
+	b         string
 	at        int // offset of what is read next
 	line      int // of it, from 1
 	lineStart int // offset
@@ -40,7 +40,7 @@ type jsonReader struct {
 }
 
 func newJSONReader(b []byte, report func(p place, path []string, message, hint string)) *jsonReader {
-	r := &jsonReader{b: b, line: 1, report: report}
+	r := &jsonReader{b: string(b), line: 1, report: report}
 	r.space()
 	return r
 }
@@ -83,7 +83,7 @@ func (r *jsonReader) value() *node {
 		for r.at < len(r.b) && r.b[r.at] > ' ' && r.b[r.at] != ',' && r.b[r.at] != ']' && r.b[r.at] != '}' {
 			r.at++
 		}
-		n.text = string(r.b[start:r.at])
+		n.text = r.b[start:r.at]
 		switch c {
 		case 'n':
 			n.kind = isNull
@@ -98,7 +98,7 @@ func (r *jsonReader) value() *node {
 
 // skip moves behind a value that is not looked at.
 func (r *jsonReader) skip() {
-	d := stdjson.NewDecoder(bytes.NewReader(r.b[r.at:]))
+	d := stdjson.NewDecoder(strings.NewReader(r.b[r.at:]))
 	var raw stdjson.RawMessage
 	if err := d.Decode(&raw); err != nil {
 		panic("load: read JSON that is not valid: " + err.Error())
@@ -156,10 +156,10 @@ func (r *jsonReader) text() string {
 	r.at++
 	raw := r.b[start:r.at]
 	if !escaped {
-		return string(raw[1 : len(raw)-1])
+		return raw[1 : len(raw)-1]
 	}
 	var s string
-	if err := stdjson.Unmarshal(raw, &s); err != nil {
+	if err := stdjson.Unmarshal([]byte(raw), &s); err != nil {
 		panic("load: read JSON that is not valid: " + err.Error())
 	}
 	return s

@@ -33,7 +33,29 @@ type object struct {
 	form     definitionKey // in which it was written
 	pkg      string        // directory of the CUE package that it came out of
 	position schema.Position
-	node     *node // for the places of its fields
+	node     *node   // for the places of its fields; nil if they are read again
+	origin   *origin // what it was read from; nil unless node is nil
+}
+
+// origin is the text of a file and which of its objects is meant: most trees of nodes are never looked at again, and are
+// many times the text.
+type origin struct {
+	defs  map[definitionKey]definition
+	file  string
+	text  []byte
+	index int
+}
+
+// mostWritten is the size of a file, in bytes, that is read again for each place that is asked for.
+const mostWritten = 16 << 10
+
+// tree is the object as it was written, nil if it is of another source.
+func (o *object) tree() *node {
+	if o.node == nil && o.origin != nil {
+		e := &evaluator{defs: o.origin.defs}
+		return e.read(o.origin.file, o.origin.text).objects[o.origin.index].node
+	}
+	return o.node
 }
 
 // inherited tells whether o is f again: CUE merges the files of a package into those of the same name below it, so what they declare
@@ -48,8 +70,16 @@ func (o *object) written(path []string) []string {
 		return path
 	}
 	p := slices.Clone(v1beta1.Path(o.form.kind, path))
+	var tree *node
 	for i := range p { // fields that had two names
-		if alias := aliases[p[i]]; alias != "" && o.node.at(p[:i+1]) == nil && o.node.at(append(slices.Clone(p[:i]), alias)) != nil {
+		alias := aliases[p[i]]
+		if alias == "" {
+			continue
+		}
+		if tree == nil {
+			tree = o.tree()
+		}
+		if tree.at(p[:i+1]) == nil && tree.at(append(slices.Clone(p[:i]), alias)) != nil {
 			p[i] = alias
 		}
 	}
@@ -60,14 +90,26 @@ var aliases = map[string]string{"mountPath": "path", "name": "key"}
 
 // place is where a path of the canonical object was written.
 func (o *object) place(path []string) schema.Position {
-	if o.node == nil { // of another source
+	n := o.tree()
+	if n == nil { // of another source
 		return o.position
 	}
-	return o.node.find(o.written(path)).in(o.position.File)
+	return n.find(o.written(path)).in(o.position.File)
 }
 
 // file reads one file. The result depends on name and b alone.
 func (e *evaluator) file(name string, b []byte) *fileResult {
+	r := e.read(name, b)
+	for i, o := range r.objects {
+		if len(b) <= mostWritten {
+			o.node, o.origin = nil, &origin{e.defs, name, b, i}
+		}
+	}
+	return r
+}
+
+// read is the same with all nodes.
+func (e *evaluator) read(name string, b []byte) *fileResult {
 	f := &fileReader{evaluator: e, name: name, result: &fileResult{}}
 	docs := parse(name, b, func(p place, path []string, message, hint string) {
 		f.fail(p, "", path, message, hint)
