@@ -2,8 +2,10 @@ package load_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,14 +73,8 @@ func TestGolden(t *testing.T) {
 				for _, w := range r.Warnings {
 					got += "warning: " + w + "\n"
 				}
-				for _, p := range r.Set.Pods {
-					got += "loaded " + p.Key().String() + "\n"
-				}
-				for _, p := range r.Set.Services {
-					got += "loaded " + p.Key().String() + "\n"
-				}
-				for _, p := range r.Set.ReplicationControllers {
-					got += "loaded " + p.Key().String() + "\n"
+				for o := range r.Set.Objects() {
+					got += "loaded " + o.Key().String() + "\n"
 				}
 			}
 			if *update {
@@ -127,14 +123,9 @@ func TestTwins(t *testing.T) {
 
 func hashes(s *schema.Set) string {
 	var b strings.Builder
-	for _, p := range s.Pods {
-		b.WriteString(p.Key().String() + " " + p.Hash() + " spec " + string(p.Spec.CanonicalJSON()) + "\n")
-	}
-	for _, p := range s.Services {
-		b.WriteString(p.Key().String() + " " + p.Hash() + "\n")
-	}
-	for _, p := range s.ReplicationControllers {
-		b.WriteString(p.Key().String() + " " + p.Hash() + " spec " + string(p.Spec.Template.Spec.CanonicalJSON()) + "\n")
+	for o := range s.Objects() {
+		j, err := json.Marshal(o)
+		b.WriteString(o.Key().String() + " " + o.Hash() + " " + string(j) + fmt.Sprintln(err))
 	}
 	return b.String()
 }

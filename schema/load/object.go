@@ -361,6 +361,10 @@ func hintFor(version string, path []string, v *node) string {
 		return `v1beta1 writes {"always": {}}, {"onFailure": {}} or {"never": {}}`
 	case version == versionV1 && last == "restartPolicy" && v.kind == isMap:
 		return "v1 writes Always, OnFailure or Never"
+	case version == versionV1beta2 && (last == "key" || last == "path"):
+		return fmt.Sprintf("v1beta2 writes %q", map[string]string{"key": "name", "path": "mountPath"}[last])
+	case !old(version) && last == "namespace" && len(path) == 2:
+		return "the object is in no namespace"
 	case (last == "command" || last == "args") && v.kind == isString:
 		return "write a list: one item per word"
 	}
