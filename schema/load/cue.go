@@ -210,6 +210,7 @@ func (e *evaluator) cuePackage(p *cuePackage, r *reply) *fileResult {
 		}
 	}
 	f.result.errors.sort()
+	f.result.errors = f.result.errors.few(fileErrors)
 	return f.result
 }
 

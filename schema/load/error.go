@@ -2,6 +2,7 @@ package load
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -52,6 +53,20 @@ func (e Errors) Unwrap() []error {
 		u[i] = x
 	}
 	return u
+}
+
+const (
+	fileErrors = 100  // that are told of one file or package
+	treeErrors = 1000 // of all: more than anybody reads, and a status carries them
+)
+
+// few are the first of sorted errors, and how many more there are from where.
+func (e Errors) few(most int) Errors {
+	if len(e) <= most {
+		return e
+	}
+	last := &Error{Position: e[most-1].Position, Message: fmt.Sprintf("and %d more errors", len(e)-most+1)}
+	return append(slices.Clone(e[:most-1]), last)
 }
 
 func (e Errors) sort() {

@@ -188,6 +188,7 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	}
 	e := <-l.evaluators
 	r := e.file(f.name, b)
+	r.errors = r.errors.few(fileErrors)
 	l.evaluators <- e
 	l.keep(key, r, tree)
 	return r, nil
@@ -267,7 +268,7 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 	}
 	if len(errs) > 0 {
 		errs.sort()
-		return nil, errs
+		return nil, errs.few(treeErrors)
 	}
 	return out, nil
 }

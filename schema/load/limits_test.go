@@ -1,0 +1,65 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// TestTreeLimits: a tree is bounded as a whole, over all of its sources, and the error is the commit's.
+func TestTreeLimits(t *testing.T) {
+	pods := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a%d}\nspec: {containers: [{name: c, image: \"i:1\"}]}\n", i)
+		}
+		return b.String()
+	}
+	in := fstest.MapFS{"one/a.yaml": {Data: []byte(pods(5))}, "two/b.yaml": {Data: []byte("# nothing\n")}, "two/c.cue": {Data: []byte("package c\n")}}
+	size := int64(len(in["one/a.yaml"].Data)) + 20
+	for _, c := range []struct {
+		most limits
+		want string
+	}{
+		{limits{3, size, 5}, "CUE packages are not evaluated here"}, // so much is allowed
+		{limits{2, size, 5}, "the tree has more than"},
+		{limits{3, size - 1, 5}, "bytes in all"},
+		{limits{3, size, 4}, "declares more than 4 objects"},
+	} {
+		l, err := New(Config{Sources: []Source{{Name: "one"}, {Name: "two"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.most = c.most
+		_, err = l.Tree(in)
+		var bad Errors
+		if !errors.As(err, &bad) || !strings.Contains(bad[0].Error(), c.want) {
+			t.Errorf("%+v: %v", c.most, err)
+		}
+	}
+}
+
+// TestFewErrors: what is told of a file and of a tree is bounded, and a bad file hides no other.
+func TestFewErrors(t *testing.T) {
+	in := fstest.MapFS{"z.yaml": {Data: []byte("a: b\n")}}
+	for i := range 5 {
+		in[fmt.Sprintf("a%d.json", i)] = &fstest.MapFile{Data: []byte("[" + strings.Repeat("1,", 500) + "1]")}
+	}
+	l, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.Tree(in)
+	var bad Errors
+	if !errors.As(err, &bad) || len(bad) < 5*fileErrors || len(bad) > 5*fileErrors+3 || bad[fileErrors-1].Error() != "a0.json:1:200: and 402 more errors" || bad[len(bad)-1].Position.File != "z.yaml" {
+		t.Errorf("%d errors: %v", len(bad), bad[min(len(bad), fileErrors)-1])
+	}
+	for i := range 20 {
+		in[fmt.Sprintf("b%d.json", i)] = in["a0.json"]
+	}
+	if _, err = l.Tree(in); !errors.As(err, &bad) || len(bad) != treeErrors || !strings.HasSuffix(bad[treeErrors-1].Message, " more errors") {
+		t.Errorf("%d errors: %v", len(bad), bad[len(bad)-1])
+	}
+}
