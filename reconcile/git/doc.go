@@ -10,6 +10,8 @@
 // branch moves. It follows no symbolic link and enters no submodule; opening one is an error that names it. An object that
 // cannot be read is an error and never looks like an absent file: no error of the object database wraps [fs.ErrNotExist].
 //
+// Several sources are one as [Merged]: a revision is the heads of all, and there is none while one of them is unknown.
+//
 // What it does not do yet: fetch from elsewhere, verify signatures, read repositories whose refs are kept as reftables or
 // whose objects have SHA-256 names (opening them is an error). Nothing is kept on disk, so there is nothing to recover.
 package git

@@ -28,6 +28,10 @@
 // so that an unchanged file costs its reading only. Field names that are in labels and annotations stay in CUE's tables
 // for the life of the process.
 //
-// A file of over 4 MiB is an error; so are files that nest deeper than 100 levels and YAML whose aliases expand without
+// A tree may be of several sources ([Config].Sources): nothing of one is seen by another, and all they declare is one set.
+// Tags of CUE packages have the values of the configuration, which are part of what a cached package is known by.
+//
+// A tree of more than 500,000 manifests, 1 GiB in them or 500,000 objects is an error. Of the errors of a file 100 are told, of
+// a tree 1,000. A file of over 4 MiB is an error; so are files that nest deeper than 100 levels and YAML whose aliases expand without
 // measure.
 package load
