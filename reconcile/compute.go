@@ -165,12 +165,7 @@ func (c *step) seen(m Minion) bool {
 // noteMinions gives new minions a pod network and declares the silent ones lost. Then it lays out what each has left.
 func (c *step) noteMinions() {
 	var free []place.Minion
-	nodes := map[string]*schema.Node{}
-	if c.set != nil {
-		for _, n := range c.set.Nodes {
-			nodes[n.Name] = n
-		}
-	}
+	nodes := c.nodes()
 	quorate := c.quorate()
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
@@ -216,11 +211,7 @@ func (c *step) noteMinions() {
 			p.Features[f] = true
 		}
 		if n := nodes[name]; n != nil {
-			p.Labels, p.Closed, p.Taints = maps.Clone(p.Labels), n.Spec.Unschedulable, n.Spec.Taints
-			if p.Labels == nil {
-				p.Labels = map[string]string{}
-			}
-			maps.Copy(p.Labels, n.Labels)
+			p.Labels, p.Closed, p.Taints = withLabels(p.Labels, n.Labels), n.Spec.Unschedulable, n.Spec.Taints
 		}
 		free = append(free, p)
 	}
@@ -230,6 +221,27 @@ func (c *step) noteMinions() {
 		c.taken[b.Address] = true
 		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
 	}
+}
+
+// nodes is what Git says of minions, by name.
+func (c *step) nodes() map[string]*schema.Node {
+	out := map[string]*schema.Node{}
+	if c.set != nil {
+		for _, n := range c.set.Nodes {
+			out[n.Name] = n
+		}
+	}
+	return out
+}
+
+// withLabels is the labels that a minion reports and those that Git gives it, which win.
+func withLabels(reported, given map[string]string) map[string]string {
+	out := maps.Clone(reported)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, given)
+	return out
 }
 
 // freeNetwork is the first /24 of the pod network that no minion has.

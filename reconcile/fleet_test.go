@@ -39,6 +39,7 @@ type agent struct {
 	address  netip.Addr
 	labels   map[string]string
 	capacity assignment.Capacity
+	features []schema.Feature
 	cut      bool // nothing travels
 	work     assignment.Assignment
 	table    assignment.Generation
@@ -162,7 +163,7 @@ func (f *fleet) act(a *agent) {
 
 // report is what the agent says: every instance that it is assigned or has, until it is removed.
 func (f *fleet) report(a *agent, listed map[string]bool) *assignment.Report {
-	r := &assignment.Report{Minion: a.name, Address: a.address, Labels: a.labels, Capacity: a.capacity, Version: "test"}
+	r := &assignment.Report{Minion: a.name, Address: a.address, Labels: a.labels, Capacity: a.capacity, Version: "test", Features: a.features}
 	status := func(i assignment.Instance) assignment.InstanceStatus {
 		s := assignment.InstanceStatus{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Hash: i.Hash, Address: i.Address, State: assignment.Waiting}
 		h, image := a.has[i.ID], f.image(i)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
@@ -20,13 +21,14 @@ import (
 	"reconciler/reconcile/assignment"
 	"reconciler/reconcile/print"
 	"reconciler/schema"
+	"reconciler/schema/load"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden outputs")
 
 // TestScenarios runs every script of testdata and compares what it prints. The words of a script:
 //
-//	minion NAME [cpu=2000 mem=1024 pods=100 label=k:v]   a minion joins and reports
+//	minion NAME [cpu=2000 mem=1024 pods=100 label=k:v can=FEATURE]   a minion joins and reports
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
 //	status | instances | routes | records | variables POD  print
@@ -102,7 +104,10 @@ func (s *script) do(line string, words, body []string) {
 	switch words[0] {
 	case "minion":
 		o := options(words[2:])
-		f.join(words[1], assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100))}, o.labels("label"))
+		a := f.join(words[1], assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100))}, o.labels("label"))
+		for _, can := range o["can"] {
+			a.features = append(a.features, schema.Feature(can))
+		}
 		s.round()
 	case "commit":
 		set, err := declare(body)
@@ -340,12 +345,18 @@ func (o opts) labels(key string) map[string]string {
 }
 
 // declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, port, hostport,
-// node, select, label, minready, restart, ns and replicas; services port, select, portal, public, ns.
+// node, select, label, minready, restart, ns and replicas; services port, select, portal, public, ns. A line that begins with
+// "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
 	set := &schema.Set{}
+	var written []string
 	for _, line := range lines {
 		words := strings.Fields(line)
 		if len(words) < 2 {
+			continue
+		}
+		if strings.HasPrefix(words[0], "{") {
+			written = append(written, line)
 			continue
 		}
 		o := options(words[2:])
@@ -379,8 +390,17 @@ func declare(lines []string) (*schema.Set, error) {
 			return nil, fmt.Errorf("unknown kind %q", words[0])
 		}
 	}
-	slices.SortFunc(set.Pods, func(a, b *schema.Pod) int { return a.Key().Compare(b.Key()) })
-	slices.SortFunc(set.Services, func(a, b *schema.Service) int { return a.Key().Compare(b.Key()) })
-	slices.SortFunc(set.ReplicationControllers, func(a, b *schema.ReplicationController) int { return a.Key().Compare(b.Key()) })
-	return set, nil
+	objects := slices.Collect(set.Objects())
+	if len(written) > 0 {
+		l, err := load.New(load.Config{})
+		if err != nil {
+			return nil, err
+		}
+		r, err := l.Tree(fstest.MapFS{"script.yaml": {Data: []byte(strings.Join(written, "\n---\n"))}})
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, slices.Collect(r.Set.Objects())...)
+	}
+	return schema.NewSet(objects, nil), nil
 }

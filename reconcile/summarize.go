@@ -120,7 +120,7 @@ func (c *step) instanceStatus(b Binding) InstanceStatus {
 
 // lateServices are the services of an instance's namespace that have no variables in it.
 func (c *step) lateServices(b Binding) (late []string) {
-	if c.set == nil {
+	if c.set == nil || !b.Spec.ServiceLinks() {
 		return nil
 	}
 	if c.services == nil {
@@ -279,7 +279,7 @@ func (c *step) service(s *schema.Service, pods selection, ready map[string]bool,
 	o := ObjectStatus{Key: s.Key(), Sync: Synced, Health: Healthy}
 	if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
 		o.Portal = p.String()
-	} else {
+	} else if s.Spec.ClusterIP != schema.Headless {
 		o.Sync, o.Health, o.Reason = OutOfSync, Degraded, "it has no portal IP"
 	}
 	for _, b := range pods.of(s) {
@@ -293,18 +293,37 @@ func (c *step) service(s *schema.Service, pods selection, ready map[string]bool,
 			o.Sync, o.Reason = OutOfSync, ch.Reason+": "+ch.Waiting
 		}
 	}
+	if len(s.Spec.Needs()) > 0 {
+		o.Health = Degraded
+	}
 	if o.Reason != "" {
 		return o
 	}
 	switch {
 	case len(s.Spec.Selector) == 0:
-		o.Reason = "no selector: it has no endpoints"
+		if o.Desired = c.byHand(s); o.Desired == 0 {
+			o.Reason = "no selector, and no Endpoints of its name: it refuses connections"
+		}
+		o.Ready = o.Desired
 	case o.Desired == 0:
 		o.Reason = "no pod matches its selector: it refuses connections"
 	case o.Ready == 0:
 		o.Health, o.Reason = Progressing, "no pod is ready: it refuses connections"
 	}
 	return o
+}
+
+// byHand is the number of endpoints that people wrote for a service.
+func (c *step) byHand(s *schema.Service) (n int) {
+	for _, e := range c.set.Endpoints {
+		if e.Namespace != s.Namespace || e.Name != s.Name {
+			continue
+		}
+		for _, subset := range e.Subsets {
+			n += len(subset.Addresses)
+		}
+	}
+	return n
 }
 
 // minions are the minions with what is reserved on them.
@@ -314,6 +333,7 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 		l, r := instances[i].Binding.Spec.Reserved(), reserved[instances[i].Minion]
 		reserved[instances[i].Minion] = assignment.Capacity{MilliCPU: r.MilliCPU + l.MilliCPU, Memory: r.Memory + l.Memory, Pods: r.Pods + 1}
 	}
+	nodes := c.nodes()
 	var out []MinionStatus
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
@@ -323,6 +343,10 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 			s.Labels, s.Capacity, s.Version, s.Runtime, s.Problems = r.Labels, r.Capacity, r.Version, r.Runtime, r.Problems
 		}
 		s.Reserved = reserved[name]
+		git := nodes[name]
+		if git != nil {
+			s.Labels = withLabels(s.Labels, git.Labels)
+		}
 		switch {
 		case !n.Lost.IsZero():
 			s.Health, s.Reason = Unknown, fmt.Sprintf("lost: silent since %s", m.LastSeen.UTC().Format("15:04:05"))
@@ -336,6 +360,8 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 			s.Health, s.Reason = Unknown, "not connected"
 		case s.Behind:
 			s.Health, s.Reason = Progressing, fmt.Sprintf("routes of generation %s, not yet %s", m.Table, c.st.Table)
+		case git != nil && git.Spec.Unschedulable:
+			s.Reason = "cordoned: it gets no new pods"
 		}
 		out = append(out, s)
 	}

@@ -258,7 +258,11 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		objects = append(objects, o.Object)
 	}
 	out.Set = schema.NewSet(objects, positions)
+	wrong := len(errs) > 0
 	for _, c := range out.Set.Check() {
+		if wrong && c.Other == (schema.Key{}) {
+			continue // what is missing may be among what is wrong
+		}
 		message := c.Message
 		if c.Other != (schema.Key{}) {
 			message += " of " + c.Other.String() + " at " + positions[c.Other.String()].String()
