@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,12 +64,17 @@ Exit codes: 0 nothing would change; 1 something would; 2 error.`,
 		if err := o.desired(&in, args); err != nil {
 			return printErrors(cmd, err, exitError)
 		}
-		plan := reconcile.Compute(in)
+		plan, err := compute(in)
+		if err != nil {
+			return err
+		}
 		if plan.Stalled != "" { // what it would do if it were allowed is what one must know before one allows it
 			why := plan.Stalled
 			allowed := in
 			allowed.Revision.Trailers = append(slices.Clone(in.Revision.Trailers), reconcile.Trailer{Key: reconcile.TrailerAllowDelete, Value: "all"})
-			plan = reconcile.Compute(allowed)
+			if plan, err = compute(allowed); err != nil {
+				return err
+			}
 			plan.Stalled = why
 		}
 		if o.output != "" && o.output != "json" {
@@ -96,11 +100,8 @@ func (o *diffOptions) input(ctx context.Context) (in reconcile.Input, err error)
 		if err != nil {
 			return in, fmt.Errorf("read snapshot: %w", err)
 		}
-		if err := json.Unmarshal(b, &in); err != nil {
+		if in, err = readSnapshot(b); err != nil {
 			return in, fmt.Errorf("read snapshot %q: %w", o.snapshot, err)
-		}
-		if in.State.Fleet == "" || !in.Settings.PortalNet.IsValid() || !in.Settings.PodNet.IsValid() {
-			return in, fmt.Errorf("file %q is no snapshot: it names no fleet or no networks", o.snapshot)
 		}
 		return in, nil
 	}

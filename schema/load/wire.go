@@ -51,6 +51,10 @@ func (r *reply) place(at [3]int) place {
 
 // node is w in the form of a data file's value; report is told of what a manifest cannot have.
 func (r *reply) node(w *wireNode, path []string, report func(p place, path []string, message string)) *node {
+	if w == nil {
+		report(place{}, path, "came out damaged")
+		return &node{}
+	}
 	n := &node{kind: w.Kind, pos: r.place(w.At), text: w.Text}
 	switch {
 	case len(path) > maxDepth:
