@@ -133,7 +133,7 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 	}
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // for people only
 	a, err := agent.New(agent.Config{
-		Dir: filepath.Join(o.dir, "agent"), Minion: o.name, Address: addr, Labels: o.labels, Version: version(), BootID: strings.TrimSpace(string(boot)),
+		Dir: filepath.Join(o.dir, "agent"), Minion: o.name, Address: addr, Labels: o.labels, Features: features, Version: version(), BootID: strings.TrimSpace(string(boot)),
 		Capacity:   assignment.Capacity{MilliCPU: o.cpu, Memory: o.memory, Pods: o.pods},
 		Controller: controller, Runtime: pods, Network: network, Router: router, Log: log,
 	})

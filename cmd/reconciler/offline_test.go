@@ -47,12 +47,12 @@ func TestValidate(t *testing.T) {
 		out  string
 		errs string
 	}{
-		{"a folder that is valid", "good", exitOK, "good: valid: 1 pods", ""},
+		{"a folder that is valid", "good", exitOK, "good: valid: 1 pod", ""},
 		{"a file that is valid", "good/web.yaml", 0, "good/web.yaml: valid", ""},
 		{"errors have their place as seen from here", "bad", 1, "", "bad/web.yaml:7:5: Pod/web: spec.containers[0].imge: unknown field"},
 		{"all errors of all files", "bad", 1, "", "bad/broken.json:"},
 		{"several arguments", "good bad/web.yaml", 1, "good: valid", "reconciler: "},
-		{"a revision", "--path good main", 0, "main: valid: 1 pods", ""},
+		{"a revision", "--path good main", 0, "main: valid: 1 pod", ""},
 		{"a revision with errors", "main", 1, "", "bad/web.yaml:7:5:"},
 		{"errors, and what cannot be checked", "bad nosuch", 2, "", "bad/broken.json:"},
 		{"neither a path nor a revision", "nosuch", 2, "", "neither a path nor a revision"},

@@ -34,9 +34,17 @@ func checkStdin(r io.Reader, name string, tags []string) (*schema.Set, []string,
 			file = path.Base(name) + ".json"
 		}
 	}
-	set, warnings, err := loadManifests(memory{file, b}, load.Config{Tags: tags})
+	set, warnings, err := loadManifests(memory{file, b}, load.Config{Tags: tags, Part: true})
 	for i := range warnings {
 		warnings[i] = strings.ReplaceAll(warnings[i], file, name)
+	}
+	if set != nil {
+		for k, p := range set.Positions {
+			if p.File == file {
+				p.File = name
+				set.Positions[k] = p
+			}
+		}
 	}
 	var all load.Errors
 	if errors.As(err, &all) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,7 @@ func newValidate() *cobra.Command {
 		Use: "validate [PATH|REV|-...]", Short: "Check manifests without a server",
 		Long: `Check folders of manifests, files, or revisions of this repository (a branch, tag or commit; a path of that name goes
 first), as the server would check a commit. Every error is printed with its file, line and column. Each argument is checked
-by itself: what two of them declare both is not noticed. - is the standard input: JSON or YAML, or what --stdin-name says.
+by itself: what two of them declare both is not noticed, and what a single file refers to may be elsewhere. - is the standard input: JSON or YAML, or what --stdin-name says.
 
 -o json prints one document with a format_version; -o sarif is for code scanning; -o github prints workflow commands that
 GitHub shows beside the lines.
@@ -67,8 +68,11 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 			}
 			report.Errors = append(report.Errors, all...)
 			report.Warnings = append(report.Warnings, warnings...)
+			if err == nil {
+				report.Warnings = append(report.Warnings, unsupported(set)...)
+			}
 			if err == nil && *output == "text" {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %d pods, %d services, %d replication controllers\n", arg, len(set.Pods), len(set.Services), len(set.ReplicationControllers))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s\n", arg, counts(set))
 			}
 		}
 		if err := printReport(cmd, report, *output); unchecked == nil {
@@ -77,6 +81,28 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 		return unchecked
 	}
 	return c
+}
+
+// counts is how many objects of each kind there are.
+func counts(set *schema.Set) string {
+	count := map[schema.Kind]int{}
+	kinds := []schema.Kind{schema.KindPod, schema.KindService, schema.KindReplicationController} // said even of none
+	for o := range set.Objects() {
+		k := o.Key().Kind
+		if count[k]++; !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
+		}
+	}
+	words := map[schema.Kind]string{schema.KindPod: "pod", schema.KindService: "service", schema.KindReplicationController: "replication controller"}
+	var out []string
+	for _, k := range kinds {
+		word := cmp.Or(words[k], string(k))
+		if count[k] != 1 && !strings.HasSuffix(word, "s") {
+			word += "s"
+		}
+		out = append(out, fmt.Sprintf("%d %s", count[k], word))
+	}
+	return strings.Join(out, ", ")
 }
 
 // check loads what an argument names. Positions are given as seen from here.
@@ -103,6 +129,7 @@ func check(arg string, c load.Config) (*schema.Set, []string, error) {
 		}
 		below = filepath.Dir(arg)
 		tree = oneFile{os.DirFS(below), filepath.Base(arg)}
+		c.Part = true
 	}
 	c.Path = ""
 	set, warnings, err := loadManifests(tree, c)

@@ -19,14 +19,14 @@ func TestValidateStdin(t *testing.T) {
 		code           int
 		want           string // in what is printed
 	}{
-		{"YAML", "-", web, 0, "-: valid: 1 pods"},
+		{"YAML", "-", web, 0, "-: valid: 1 pod"},
 		{"several documents", "-", web + "---\n" + pod("db", "", ""), 0, "-: valid: 2 pods"},
-		{"JSON", "-", `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}`, 0, "-: valid: 1 pods"},
+		{"JSON", "-", `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}`, 0, "-: valid: 1 pod"},
 		{"JSON that is none", "-", ` {"apiVersion": "v1",`, exitInvalid, "<stdin>:1:22: not JSON"},
 		{"an error", "-", strings.Replace(web, "image:", "imge:", 1), exitInvalid, "<stdin>:7:5: Pod/web: spec.containers[0].imge: unknown field"},
 		{"an object twice", "-", web + "---\n" + web, exitInvalid, "is declared twice; first at <stdin>:1:1"},
 		{"with a name", "- --stdin-name fleets/web.json", `{"kind": `, exitInvalid, "fleets/web.json:1:"},
-		{"CUE", "- --stdin-name web.cue --tag name=web", "package web\n#n: string @tag(name)\nweb: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: #n, spec: containers: [{name: \"c\", image: \"i:1\"}]}\n", 0, "-: valid: 1 pods"},
+		{"CUE", "- --stdin-name web.cue --tag name=web", "package web\n#n: string @tag(name)\nweb: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: #n, spec: containers: [{name: \"c\", image: \"i:1\"}]}\n", 0, "-: valid: 1 pod"},
 		{"CUE with an error", "- --stdin-name web.cue", "package web\nweb: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: \"web\", spec: containers: [{nme: \"c\", image: \"i:1\"}]}\n", exitInvalid, "web.cue:2:"},
 		{"an unknown tag", "- --tag site=eu", web, exitInvalid, `tag "site" has a value, and no CUE package has the tag`},
 		{"a tag without value", "- --tag site", web, exitError, `tag "site" is not name=value`},
@@ -64,10 +64,10 @@ func TestValidateOddTrees(t *testing.T) {
 		code int
 		want string
 	}{
-		{"CRLF", files{"a.yaml": strings.ReplaceAll(web, "\n", "\r\n")}, nil, 0, "valid: 1 pods"},
-		{"CRLF in CUE", files{"a.cue": "package a\r\na: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: \"a\", spec: containers: [{name: \"c\", image: \"i:1\"}]}\r\n"}, nil, 0, "valid: 1 pods"},
-		{"CRLF in an ignore file", files{"a.yaml": web, "b.yaml": "no", ".reconcilerignore": "b.yaml\r\n"}, nil, 0, "valid: 1 pods"},
-		{"a byte order mark", files{"a.yaml": "\ufeff" + web}, nil, 0, "valid: 1 pods"},
+		{"CRLF", files{"a.yaml": strings.ReplaceAll(web, "\n", "\r\n")}, nil, 0, "valid: 1 pod"},
+		{"CRLF in CUE", files{"a.cue": "package a\r\na: {apiVersion: \"v1\", kind: \"Pod\", metadata: name: \"a\", spec: containers: [{name: \"c\", image: \"i:1\"}]}\r\n"}, nil, 0, "valid: 1 pod"},
+		{"CRLF in an ignore file", files{"a.yaml": web, "b.yaml": "no", ".reconcilerignore": "b.yaml\r\n"}, nil, 0, "valid: 1 pod"},
+		{"a byte order mark", files{"a.yaml": "\ufeff" + web}, nil, 0, "valid: 1 pod"},
 		{"a byte order mark in JSON", files{"a.json": "\ufeff[]"}, nil, 0, "valid: 0 pods"},
 		{"a byte order mark in CUE", files{"a.cue": "\ufeffpackage a\n"}, nil, 0, "valid: 0 pods"},
 		{"UTF-16", files{"a.yaml": encoded(web)}, nil, exitInvalid, "a.yaml: the file is UTF-16 text (save it as UTF-8)"},
@@ -76,11 +76,11 @@ func TestValidateOddTrees(t *testing.T) {
 		{"Latin-1", files{"a.yaml": "a: \xe4\n"}, nil, exitInvalid, "a.yaml:1:4: the file is not UTF-8 text"},
 		{"a binary file", files{"a.yaml": "\x7fELF\x02\x01\x01\x00\x00"}, nil, exitInvalid, "a.yaml: the file holds zero bytes"},
 		{"an empty file", files{"a.yaml": "", "b.json": ""}, nil, 0, "valid: 0 pods"},
-		{"a directory with a file's name", files{"x.yaml/a.yaml": web}, nil, 0, "valid: 1 pods"},
+		{"a directory with a file's name", files{"x.yaml/a.yaml": web}, nil, 0, "valid: 1 pod"},
 		{"an ignore file that is a directory", files{".reconcilerignore/a": ""}, nil, exitInvalid, ".reconcilerignore: is no regular file"},
 		{"a broken symbolic link", files{"a.yaml": web}, func(d string) error { return os.Symlink("nosuch", filepath.Join(d, "b.yaml")) }, 0, "warning: b.yaml: is a symbolic link, which is not followed"},
-		{"a symbolic link in a circle", files{"a.yaml": web}, func(d string) error { return os.Symlink(".", filepath.Join(d, "x")) }, 0, "valid: 1 pods"},
-		{"a link that is ignored", files{"a.yaml": web, ".reconcilerignore": "b.yaml\n"}, func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "b.yaml")) }, 0, ": valid: 1 pods"},
+		{"a symbolic link in a circle", files{"a.yaml": web}, func(d string) error { return os.Symlink(".", filepath.Join(d, "x")) }, 0, "valid: 1 pod"},
+		{"a link that is ignored", files{"a.yaml": web, ".reconcilerignore": "b.yaml\n"}, func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "b.yaml")) }, 0, ": valid: 1 pod"},
 		{"a pipe", files{"a.yaml": web}, func(d string) error { return syscall.Mkfifo(filepath.Join(d, "b.yaml"), 0o600) }, 0, "warning: b.yaml: is no regular file"},
 		{"a file of 100 MB", files{"a.yaml": web}, func(d string) error {
 			if err := os.WriteFile(filepath.Join(d, "b.yaml"), nil, 0o600); err != nil {
@@ -144,7 +144,7 @@ func TestValidateSubmodule(t *testing.T) {
 	r.git(t, "update-index", "--add", "--cacheinfo", "160000,"+h+",sub", "--cacheinfo", "160000,"+h+",sub.yaml")
 	r.git(t, "commit", "-q", "-m", "Submodules")
 	out, errs, code := offline(t, r.work, "validate", "main")
-	if code != 0 || !strings.Contains(out, "valid: 1 pods") || !strings.Contains(errs, "warning: sub.yaml: is no regular file") {
+	if code != 0 || !strings.Contains(out, "valid: 1 pod") || !strings.Contains(errs, "warning: sub.yaml: is no regular file") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }

@@ -32,6 +32,10 @@ type Config struct {
 	// beside the tree's. nil: none.
 	Others *schema.Set
 
+	// Part says that the tree is a part of what is declared: a reference to a ConfigMap or Secret that is not in it is a
+	// warning, because it may be elsewhere.
+	Part bool
+
 	// Tags are the values of fields that CUE packages mark with @tag(name), as "name=value". One that no package of a tree
 	// has is an error of the tree, unless there are Others, which may have it.
 	Tags []string
@@ -45,6 +49,7 @@ type Config struct {
 type Loader struct {
 	roots      []root
 	others     []*object
+	part       bool
 	tags       []string // sorted
 	anyTag     bool     // tags that no package has are no error
 	most       limits
@@ -88,7 +93,7 @@ func New(c Config) (*Loader, error) {
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
-		roots: roots, others: others(c), tags: tags, anyTag: c.Others != nil, most: treeLimits,
+		roots: roots, others: others(c), part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
 		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{},
 	}
 	e, err := newEvaluator()
@@ -268,6 +273,10 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 			message += " of " + c.Other.String() + " at " + positions[c.Other.String()].String()
 		}
 		o := first[c.Key]
+		if l.part && c.Other == (schema.Key{}) {
+			out.Warnings = append(out.Warnings, fmt.Sprintf("%s: %s: %s: %s; it may be declared elsewhere", o.place(c.Path), c.Key, dotted(o.written(c.Path)), message))
+			continue
+		}
 		errs = append(errs, &Error{Position: o.place(c.Path), Object: c.Key.String(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
 	}
 	if len(errs) > 0 {
