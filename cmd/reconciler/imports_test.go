@@ -17,6 +17,7 @@ import (
 var imports = map[string]string{
 	"schema":                            "",
 	"schema/load":                       "schema schema/v1beta1",
+	"schema/v1":                         "schema",
 	"schema/v1beta1":                    "schema",
 	"netproxy":                          "",
 	"netproxy/kernel":                   "netproxy",
@@ -43,7 +44,7 @@ var imports = map[string]string{
 }
 
 // pure are the packages that decide: of the standard library they import nothing that touches the world.
-var pure = []string{"schema", "schema/v1beta1", "netproxy", "reconcile/assignment", "reconcile", "reconcile/place", "reconcile/print"}
+var pure = []string{"schema", "schema/v1", "schema/v1beta1", "netproxy", "reconcile/assignment", "reconcile", "reconcile/place", "reconcile/print"}
 
 // worldly are the imports that a pure package must not have. net/netip is a type, and embed is read when it is built.
 var worldly = []string{"os", "net", "context", "log", "log/slog", "io/ioutil", "os/exec", "os/signal", "net/http", "syscall", "sync", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand", "path/filepath", "runtime", "unsafe"}

@@ -79,6 +79,8 @@ const keepTrees = 8
 type Result struct {
 	Set      *schema.Set
 	Warnings []string // sorted by file; for people
+
+	objects map[schema.Key]*object // for [Result.Place]
 }
 
 // New makes a loader.
@@ -262,7 +264,7 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		positions[k.String()] = o.position
 		objects = append(objects, o.Object)
 	}
-	out.Set = schema.NewSet(objects, positions)
+	out.Set, out.objects = schema.NewSet(objects, positions), first
 	wrong := len(errs) > 0
 	for _, c := range out.Set.Check() {
 		if wrong && c.Other == (schema.Key{}) {

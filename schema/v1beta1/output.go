@@ -120,7 +120,7 @@ func MinionList(vs []MinionView) any {
 	return outMinionList{l.header, l.Items, l.Items}
 }
 
-const apiVersion = "v1beta1"
+const apiVersion = Version1
 
 // The types below have the fields of Kubernetes v0.6 in its order (pkg/api/v1beta1/types.go).
 
@@ -231,6 +231,8 @@ type outService struct {
 	PublicIPs     []string          `json:"publicIPs,omitempty"`
 	ContainerPort schema.PortOrName `json:"containerPort"`
 	PortalIP      string            `json:"portalIP,omitempty"`
+
+	SessionAffinity schema.Affine `json:"sessionAffinity,omitempty"`
 }
 
 type outController struct {
@@ -316,6 +318,8 @@ func serviceObject(v ServiceView, h header) outService {
 		Selector:  s.Selector,
 		PublicIPs: s.ExternalIPs,
 		PortalIP:  v.PortalIP,
+
+		SessionAffinity: s.SessionAffinity,
 	}
 	if out.PortalIP == "" {
 		out.PortalIP = s.ClusterIP

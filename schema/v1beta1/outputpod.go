@@ -1,6 +1,10 @@
 package v1beta1
 
-import "reconciler/schema"
+import (
+	"strconv"
+
+	"reconciler/schema"
+)
 
 // The types below are the pod of Kubernetes v0.6 in its order, with what was added until May 2015.
 
@@ -10,6 +14,8 @@ type outManifest struct {
 	Volumes       []outVolume      `json:"volumes"`
 	Containers    []outContainer   `json:"containers"`
 	RestartPolicy outRestartPolicy `json:"restartPolicy"`
+	DNSPolicy     schema.DNSPolicy `json:"dnsPolicy,omitempty"`
+	HostNetwork   bool             `json:"hostNetwork,omitempty"`
 }
 
 type outRestartPolicy struct {
@@ -24,10 +30,24 @@ type outVolume struct {
 }
 
 type outSource struct {
-	HostDir        *outHostDir `json:"hostDir"`
-	EmptyDir       *struct{}   `json:"emptyDir"`
-	PersistentDisk *struct{}   `json:"persistentDisk"`
-	GitRepo        *struct{}   `json:"gitRepo"`
+	HostDir        *outHostDir  `json:"hostDir"`
+	EmptyDir       *outEmptyDir `json:"emptyDir"`
+	PersistentDisk *struct{}    `json:"persistentDisk"`
+	GitRepo        *struct{}    `json:"gitRepo"`
+	Secret         *outSecret   `json:"secret,omitempty"`
+}
+
+type outEmptyDir struct {
+	Medium schema.Medium `json:"medium,omitempty"`
+}
+
+type outSecret struct {
+	Target outTarget `json:"target"`
+}
+
+type outTarget struct {
+	Kind schema.Kind `json:"kind"`
+	Name string      `json:"name"`
 }
 
 type outHostDir struct {
@@ -50,12 +70,31 @@ type outContainer struct {
 	Lifecycle       *outLifecycle    `json:"lifecycle,omitempty"`
 	Privileged      bool             `json:"privileged,omitempty"`
 	ImagePullPolicy string           `json:"imagePullPolicy"`
+
+	Resources       *outResourceNeeds    `json:"resources,omitempty"`
+	Capabilities    *schema.Capabilities `json:"capabilities,omitempty"`
+	SecurityContext *outSecurity         `json:"securityContext,omitempty"`
+}
+
+// outResourceNeeds has what cpu and memory cannot say: what is reserved.
+type outResourceNeeds struct {
+	Requests outRequests `json:"requests"`
+}
+
+type outRequests struct {
+	CPU    schema.Quantity `json:"cpu,omitempty"`
+	Memory schema.Quantity `json:"memory,omitempty"`
+}
+
+type outSecurity struct {
+	RunAsUser *int64 `json:"runAsUser"`
 }
 
 type outProbe struct {
 	outHook
 	TCPSocket           *outTCP `json:"tcpSocket,omitempty"`
 	InitialDelaySeconds int32   `json:"initialDelaySeconds,omitempty"`
+	TimeoutSeconds      int32   `json:"timeoutSeconds,omitempty"`
 }
 
 type outLifecycle struct {
@@ -69,9 +108,10 @@ type outHook struct {
 }
 
 type outHTTP struct {
-	Path string            `json:"path,omitempty"`
-	Port schema.PortOrName `json:"port,omitempty"`
-	Host string            `json:"host,omitempty"`
+	Path   string            `json:"path,omitempty"`
+	Port   schema.PortOrName `json:"port,omitempty"`
+	Host   string            `json:"host,omitempty"`
+	Scheme string            `json:"scheme,omitempty"`
 }
 
 type outTCP struct {
@@ -99,27 +139,36 @@ type outVolumeMount struct {
 }
 
 func outManifestOf(s *schema.PodSpec) outManifest {
-	out := outManifest{Version: "v1beta2"}
-	for _, v := range s.Volumes {
-		w := outVolume{Name: v.Name}
-		switch {
-		case v.HostPath != nil:
-			w.Source.HostDir = &outHostDir{v.HostPath.Path}
-		default:
-			w.Source.EmptyDir = &struct{}{}
-		}
-		out.Volumes = append(out.Volumes, w)
+	out := outManifest{Version: Version2, RestartPolicy: *outRestartPolicyOf(s), DNSPolicy: s.DNSPolicy, HostNetwork: s.HostNetwork}
+	for i := range s.Volumes {
+		out.Volumes = append(out.Volumes, outVolume{s.Volumes[i].Name, outSourceOf(&s.Volumes[i])})
 	}
 	for i := range s.Containers {
 		out.Containers = append(out.Containers, outContainerOf(&s.Containers[i]))
 	}
+	return out
+}
+
+func outRestartPolicyOf(s *schema.PodSpec) *outRestartPolicy {
 	switch s.Restart() {
 	case schema.RestartOnFailure:
-		out.RestartPolicy.OnFailure = &struct{}{}
+		return &outRestartPolicy{OnFailure: &struct{}{}}
 	case schema.RestartNever:
-		out.RestartPolicy.Never = &struct{}{}
+		return &outRestartPolicy{Never: &struct{}{}}
+	}
+	return &outRestartPolicy{Always: &struct{}{}}
+}
+
+func outSourceOf(v *schema.Volume) (out outSource) {
+	switch {
+	case v.HostPath != nil:
+		out.HostDir = &outHostDir{v.HostPath.Path}
+	case v.Secret != nil:
+		out.Secret = &outSecret{outTarget{schema.KindSecret, v.Secret.SecretName}}
+	case v.EmptyDir != nil:
+		out.EmptyDir = &outEmptyDir{v.EmptyDir.Medium}
 	default:
-		out.RestartPolicy.Always = &struct{}{}
+		out.EmptyDir = &outEmptyDir{}
 	}
 	return out
 }
@@ -129,7 +178,21 @@ func outContainerOf(c *schema.Container) outContainer {
 		Name: c.Name, Image: c.Image, Entrypoint: unescape(c.Command), Command: unescape(c.Args), WorkingDir: c.WorkingDir,
 		Memory: c.Resources.Memory, CPU: c.Resources.MilliCPU,
 		LivenessProbe: outProbeOf(c.LivenessProbe), ReadinessProbe: outProbeOf(c.ReadinessProbe),
-		Privileged: c.SecurityContext != nil && c.SecurityContext.Privileged,
+	}
+	if s := c.SecurityContext; s != nil {
+		out.Privileged, out.Capabilities = s.Privileged, s.Capabilities
+		if s.RunAsUser != nil {
+			out.SecurityContext = &outSecurity{s.RunAsUser}
+		}
+	}
+	if q := c.Resources.Requests; q != nil && (q.MilliCPU != nil || q.Memory != nil) {
+		out.Resources = &outResourceNeeds{}
+		if q.MilliCPU != nil {
+			out.Resources.Requests.CPU = schema.Quantity(strconv.FormatInt(*q.MilliCPU, 10) + "m")
+		}
+		if q.Memory != nil {
+			out.Resources.Requests.Memory = schema.Quantity(strconv.FormatInt(*q.Memory, 10))
+		}
 	}
 	if l := c.Lifecycle; l != nil {
 		out.Lifecycle = &outLifecycle{outHookOf(l.PostStart), outHookOf(l.PreStop)}
@@ -153,7 +216,7 @@ func outProbeOf(p *schema.Probe) *outProbe {
 	if p == nil {
 		return nil
 	}
-	out := &outProbe{outHook: *outHookOf(&schema.Hook{Exec: p.Exec, HTTPGet: p.HTTPGet}), InitialDelaySeconds: p.InitialDelaySeconds}
+	out := &outProbe{outHook: *outHookOf(&schema.Hook{Exec: p.Exec, HTTPGet: p.HTTPGet}), InitialDelaySeconds: p.InitialDelaySeconds, TimeoutSeconds: p.TimeoutSeconds}
 	if p.TCPSocket != nil {
 		out.TCPSocket = &outTCP{p.TCPSocket.Port}
 	}
@@ -166,7 +229,7 @@ func outHookOf(h *schema.Hook) *outHook {
 	}
 	out := &outHook{Exec: h.Exec}
 	if g := h.HTTPGet; g != nil {
-		out.HTTPGet = &outHTTP{g.Path, g.Port, g.Host}
+		out.HTTPGet = &outHTTP{g.Path, g.Port, g.Host, g.Scheme}
 	}
 	return out
 }
