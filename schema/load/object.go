@@ -363,7 +363,7 @@ func hintFor(version string, path []string, v *node) string {
 		return "v1 writes Always, OnFailure or Never"
 	case version == versionV1beta2 && (last == "key" || last == "path"):
 		return fmt.Sprintf("v1beta2 writes %q", map[string]string{"key": "name", "path": "mountPath"}[last])
-	case len(path) > 1 && (path[len(path)-2] == "limits" || path[len(path)-2] == "requests"):
+	case len(path) > 1 && (path[len(path)-2] == "limits" || path[len(path)-2] == "requests") && !slices.Contains([]string{"cpu", "memory", "ephemeral-storage", "pids"}, last):
 		return "what can be limited is cpu, memory, ephemeral-storage and pids"
 	case !old(version) && last == "namespace" && len(path) == 2:
 		return "the object is in no namespace"
