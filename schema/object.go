@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -46,7 +45,13 @@ func (k Key) String() string {
 
 // Compare orders keys by namespace, then name, then kind.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Name, o.Name), strings.Compare(string(k.Kind), string(o.Kind)))
+	if c := strings.Compare(k.Namespace, o.Namespace); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.Name, o.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(string(k.Kind), string(o.Kind))
 }
 
 // Position is a place in a file of the tree. Line and Column count from 1; 0 means unknown.
@@ -162,10 +167,17 @@ func all[T Object](l []T, yield func(Object) bool) bool {
 // NewSet is the set of objects, sorted. No key may be there twice.
 func NewSet(objects []Object, positions map[string]Position) *Set {
 	s := &Set{Positions: positions}
-	objects = slices.Clone(objects)
-	slices.SortFunc(objects, func(a, b Object) int { return a.Key().Compare(b.Key()) })
-	for _, o := range objects {
-		switch o := o.(type) {
+	type keyed struct {
+		key    Key
+		object Object
+	}
+	sorted := make([]keyed, len(objects))
+	for i, o := range objects {
+		sorted[i] = keyed{o.Key(), o}
+	}
+	slices.SortFunc(sorted, func(a, b keyed) int { return a.key.Compare(b.key) })
+	for _, k := range sorted {
+		switch o := k.object.(type) {
 		case *Pod:
 			s.Pods = append(s.Pods, o)
 		case *Service:

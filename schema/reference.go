@@ -16,6 +16,9 @@ type Reference struct {
 func (s *PodSpec) References() []Reference {
 	var out []Reference
 	for i := range s.Volumes {
+		if s.Volumes[i].ConfigMap == nil && s.Volumes[i].Secret == nil {
+			continue
+		}
 		p := []string{"volumes", strconv.Itoa(i)}
 		if m := s.Volumes[i].ConfigMap; m != nil {
 			out = append(out, volumeReferences(KindConfigMap, m.Name, m.Items, m.Optional, at(p, "configMap"), "name")...)

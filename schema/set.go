@@ -17,7 +17,7 @@ type Clash struct {
 // namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; and references to
 // ConfigMaps and Secrets that are not there.
 func (s *Set) Check() []Clash {
-	c := &setChecker{set: s, have: map[Key]Object{}}
+	c := &setChecker{set: s, have: make(map[Key]Object, s.Len())}
 	for o := range s.Objects() {
 		c.have[o.Key()] = o
 	}
@@ -44,14 +44,18 @@ func (c *setChecker) taken(seen map[string]Key, by Key, key, message, hint strin
 
 // names finds objects, other than services, whose ids of 2014 differ in what DNS does not tell apart.
 func (c *setChecker) names() {
-	seen := map[string]Key{}
+	seen := make(map[Key]Key, c.set.Len())
 	for o := range c.set.Objects() {
 		k := o.Key()
 		if k.Kind == KindService {
 			continue // their variables tell the same
 		}
-		folded := strings.ReplaceAll(strings.ToLower(k.Name), "_", "-")
-		c.taken(seen, k, string(k.Kind)+"/"+k.Namespace+"/"+folded, fmt.Sprintf("its name in DNS (%s) is that", folded), "rename one of the two", "metadata", "name")
+		folded := Key{k.Kind, k.Namespace, strings.ReplaceAll(strings.ToLower(k.Name), "_", "-")}
+		if other, ok := seen[folded]; ok && other != k {
+			c.clashes = append(c.clashes, Clash{k, other, Problem{Path: []string{"metadata", "name"}, Message: fmt.Sprintf("its name in DNS (%s) is that", folded.Name), Hint: "rename one of the two"}})
+			continue
+		}
+		seen[folded] = k
 	}
 }
 
@@ -89,7 +93,7 @@ func (c *setChecker) references() {
 }
 
 func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
-	reported := map[Key]bool{}
+	var reported map[Key]bool
 	for _, r := range s.References() {
 		if r.Optional {
 			continue
@@ -100,6 +104,9 @@ func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
 		case !ok && reported[Key{r.Kind, "", r.Name}]: // once is enough
 			continue
 		case !ok:
+			if reported == nil {
+				reported = map[Key]bool{}
+			}
 			reported[Key{r.Kind, "", r.Name}] = true
 			p.Message = fmt.Sprintf("%s %q is not there", r.Kind, r.Name)
 			p.Hint = fmt.Sprintf("declare it in namespace %s, or write optional: true", by.Namespace)

@@ -66,7 +66,7 @@ func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree int
 		}
 		results[at[p]] = r.result
 		if !r.cut {
-			l.keep(p.key, r.result, tree)
+			l.keep(p.key, &cached{result: r.result, tree: tree})
 		}
 	}
 	return results, nil

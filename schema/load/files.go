@@ -31,7 +31,12 @@ var treeLimits = limits{files: 500_000, bytes: 1 << 30, objects: 500_000}
 type manifestFile struct {
 	name string
 	size int64
+	key  cacheKey // if content is known without reading; zero otherwise
 }
+
+// addressed is a directory entry that knows the hash of its file's content, as those of Git do: files of equal hashes are
+// equal, so that a file that was seen need not be read. "" says nothing.
+type addressed interface{ ContentHash() string }
 
 // manifestFiles is what a root has, each sorted by name.
 type manifestFiles struct {
@@ -39,8 +44,9 @@ type manifestFiles struct {
 	warnings   []string // of what looks like a manifest and is none
 }
 
-// manifests lists the manifests below root. What it finds is taken from left.
-func manifests(fsys fs.FS, root string, left *limits) (*manifestFiles, error) {
+// manifests lists the manifests below root. What it finds is taken from left. Of data that sized knows by its key, it does not
+// ask for the size.
+func manifests(fsys fs.FS, root string, left *limits, sized func(cacheKey) (int64, bool)) (*manifestFiles, error) {
 	info, err := fs.Stat(fsys, root)
 	if err != nil {
 		return nil, fmt.Errorf("find path %q: %w", root, err)
@@ -88,21 +94,30 @@ func manifests(fsys fs.FS, root string, left *limits) (*manifestFiles, error) {
 			files.warnings = append(files.warnings, name+": is no regular file and not read: nothing in it is declared")
 			return nil
 		}
-		i, err := d.Info()
-		if err != nil {
-			return fmt.Errorf("read tree: %w", err)
+		f := manifestFile{name: name}
+		known := false
+		if a, ok := d.(addressed); ok && path.Ext(name) != ".cue" && a.ContentHash() != "" {
+			f.key = keyOf("hash", name, []byte(a.ContentHash()))
+			f.size, known = sized(f.key)
+		}
+		if !known {
+			i, err := d.Info()
+			if err != nil {
+				return fmt.Errorf("read tree: %w", err)
+			}
+			f.size = i.Size()
 		}
 		left.files--
-		left.bytes -= min(i.Size(), maxFile)
+		left.bytes -= min(f.size, maxFile)
 		switch {
 		case left.files < 0:
 			return wrongf(root, place{}, tooMuch, "the tree has more than %d manifests", treeLimits.files)
 		case left.bytes < 0:
 			return wrongf(root, place{}, tooMuch, "the manifests of the tree have more than %d bytes in all", treeLimits.bytes)
 		case path.Ext(name) == ".cue":
-			files.cues = append(files.cues, manifestFile{name, i.Size()})
+			files.cues = append(files.cues, f)
 		default:
-			files.data = append(files.data, manifestFile{name, i.Size()})
+			files.data = append(files.data, f)
 		}
 		return nil
 	})

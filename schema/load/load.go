@@ -68,7 +68,15 @@ type cacheKey [sha256.Size]byte
 // cached is what one file said. Its result is never changed.
 type cached struct {
 	result *fileResult
-	tree   int // number of the last tree that had it
+	size   int64 // of the file, in bytes
+	tree   int   // number of the last tree that had it
+}
+
+// keyOf is the key of a file by its content, or by what stands for it.
+func keyOf(kind, name string, content []byte) cacheKey {
+	b := make([]byte, 0, 256)
+	b = append(append(append(append(b, kind...), 0), name...), 0)
+	return sha256.Sum256(append(b, content...))
 }
 
 // keepTrees is how many trees ago a file may last have been seen to stay in the cache: a server looks at one branch, diff
@@ -131,7 +139,7 @@ func (l *Loader) tree(fsys fs.FS) (*Result, error) {
 	var others []*fileResult
 	for _, r := range l.roots {
 		of := r.of(fsys)
-		m, err := manifests(of, r.path, &left)
+		m, err := manifests(of, r.path, &left, l.sized)
 		if err != nil {
 			return nil, err
 		}
@@ -174,6 +182,11 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	if f.size > maxFile {
 		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", f.size, maxFile), "split it"), nil
 	}
+	if f.key != (cacheKey{}) {
+		if r := l.cached(f.key, tree); r != nil {
+			return r, nil
+		}
+	}
 	b, err := fs.ReadFile(fsys, f.name)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -184,12 +197,10 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	if why, hint := noText(b); why != "" {
 		return failed(f.name, why, hint), nil
 	}
-	h := sha256.New()
-	h.Write([]byte(f.name))
-	h.Write([]byte{0})
-	h.Write(b)
-	key := cacheKey(h.Sum(nil))
-
+	key := f.key
+	if key == (cacheKey{}) {
+		key = keyOf("content", f.name, b)
+	}
 	if r := l.cached(key, tree); r != nil {
 		return r, nil
 	}
@@ -197,7 +208,7 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	r := e.file(f.name, b)
 	r.errors = r.errors.few(fileErrors)
 	l.evaluators <- e
-	l.keep(key, r, tree)
+	l.keep(key, &cached{r, int64(len(b)), tree})
 	return r, nil
 }
 
@@ -213,10 +224,21 @@ func (l *Loader) cached(key cacheKey, tree int) *fileResult {
 	return c.result
 }
 
-func (l *Loader) keep(key cacheKey, r *fileResult, tree int) {
+// sized is the size of a file that is kept by key.
+func (l *Loader) sized(key cacheKey) (size int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cache[key] = &cached{r, tree}
+	c := l.cache[key]
+	if c == nil {
+		return 0, false
+	}
+	return c.size, true
+}
+
+func (l *Loader) keep(key cacheKey, c *cached) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cache[key] = c
 }
 
 // forget drops what recent trees did not have.
@@ -248,9 +270,9 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		errs = l.unknownTags(results)
 	}
 	slices.SortStableFunc(out.Warnings, func(a, b string) int { return strings.Compare(fileOf(a), fileOf(b)) })
-	first := map[schema.Key]*object{}
-	var objects []schema.Object
-	positions := map[string]schema.Position{}
+	first := make(map[schema.Key]*object, len(all))
+	objects := make([]schema.Object, 0, len(all))
+	positions := make(map[string]schema.Position, len(all))
 	for _, o := range all {
 		k := o.Key()
 		if f := first[k]; f != nil {

@@ -279,3 +279,53 @@ func TestConcurrentTrees(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// hashedFS is a tree whose entries know the hash of their content, as those of Git. It counts what is read.
+type hashedFS struct {
+	fstest.MapFS
+	reads map[string]int
+}
+
+type hashedEntry struct {
+	fs.DirEntry
+	hash string
+}
+
+func (e hashedEntry) ContentHash() string { return e.hash }
+
+func (h hashedFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := h.MapFS.ReadDir(name)
+	for i, e := range entries {
+		entries[i] = hashedEntry{e, string(h.MapFS[e.Name()].Data)}
+	}
+	return entries, err
+}
+
+func (h hashedFS) ReadFile(name string) ([]byte, error) {
+	h.reads[name]++
+	return h.MapFS.ReadFile(name)
+}
+
+// TestKnownContentIsNotRead: a file is read again if its hash is another or it has another name, and for nothing else.
+func TestKnownContentIsNotRead(t *testing.T) {
+	l := newLoader(t, "")
+	in := hashedFS{tree("a.yaml", pod, "b.yaml", "x: 1"), map[string]int{}}
+	for range 3 {
+		if _, err := l.Tree(in); err == nil || strings.Count(err.Error(), "b.yaml:1") != 1 {
+			t.Fatalf("got %v", err)
+		}
+	}
+	in.MapFS["b.yaml"].Data = []byte(strings.Replace(pod, "name: a", "name: b", 1))
+	in.MapFS["c.yaml"] = &fstest.MapFile{Data: []byte("x: 1")}
+	if _, err := l.Tree(in); err == nil || strings.Contains(err.Error(), "b.yaml") || !strings.Contains(err.Error(), "c.yaml:1") {
+		t.Fatalf("got %v", err)
+	}
+	delete(in.MapFS, "c.yaml")
+	if r, err := l.Tree(in); err != nil || r.Set.Len() != 2 {
+		t.Fatalf("got %v", err)
+	}
+	delete(in.reads, ".reconcilerignore")
+	if want := map[string]int{"a.yaml": 1, "b.yaml": 2, "c.yaml": 1}; !reflect.DeepEqual(in.reads, want) {
+		t.Errorf("read %v, want %v", in.reads, want)
+	}
+}
