@@ -52,7 +52,12 @@ check: setup-check ## format, vet, staticcheck, tidy, generated files, imports
 	if [ "$$before" != "$$after" ]; then echo "generated files were not up to date; they are now: git diff"; exit 1; fi
 	go test -run 'Imports' ./cmd/reconciler
 
-bench: setup-test build dist/images/testpod ## figures, each beside its limit or its peer of the same run
+bin/tools/cue: go.mod # the peer of a benchmark
+	@mkdir -p bin/tools
+	GOBIN=$(CURDIR)/bin/tools go install cuelang.org/go/cmd/cue@$$(go list -m -f '{{.Version}}' cuelang.org/go)
+	touch bin/tools/cue
+
+bench: setup-test build dist/images/testpod bin/tools/cue ## figures, each beside its limit or its peer of the same run
 	go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./cmd/reconciler
 	go test -run '^$$' -bench . -benchtime 20x -timeout 20m ./agent/containerd
 	go test -run '^$$' -bench . -benchtime 3x -timeout 20m ./netproxy/... ./reconcile/... ./schema/...

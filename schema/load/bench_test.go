@@ -1,10 +1,39 @@
 package load_test
 
 import (
+	"encoding/json"
+	"flag"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"reconciler/reconcile"
+	"reconciler/reconcile/git"
+	"reconciler/schema/load"
+)
+
+var benchObjects = flag.Int("objects", manyFiles, "how many objects BenchmarkCold loads; its limits are for 10,000")
+
+// Limits of the benchmarks. They are ratios to peers of the same run, or figures that are far from what was measured.
+const (
+	leastFaster  = 10  // times, than cue vet
+	mostMemory   = 0.2 // of that of cue vet
+	mostHeap     = 1.2 // after 1,000 pushes, of that after 100
+	mostOneFile  = 20  // milliseconds, of 10,000
+	manyFiles    = 10000
+	pushes       = 1000
+	earlyPushes  = 100
+	filesPerPush = 3
 )
 
 // BenchmarkTree measures a tree of 1,000 pods in files of their own: read for the first time, and with one file changed.
@@ -62,4 +91,281 @@ func BenchmarkPackage(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkCold measures a process that loads a fleet of files of one object each for the first time, in JSON and in YAML,
+// and as its peer `cue vet -c` of the same files with the same definitions, which needs a run for each kind.
+func BenchmarkCold(b *testing.B) {
+	peer, err := filepath.Abs("../../bin/tools/cue")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := os.Stat(peer); err != nil {
+		b.Skip("needs the cue command: make bench")
+	}
+	for _, format := range []string{"json", "yaml"} {
+		b.Run(format, func(b *testing.B) {
+			dir := b.TempDir()
+			definitions := filepath.Join(dir, "definitions.cue")
+			if err := os.WriteFile(definitions, []byte(load.Definitions()), 0o644); err != nil {
+				b.Fatal(err)
+			}
+			writeFleet(b, filepath.Join(dir, "fleet"), format, *benchObjects)
+			var ours, theirs usage
+			for i := range b.N {
+				u := measure(b, "/proc/self/exe", coldArg, filepath.Join(dir, "fleet"))
+				ours = usage{ours.Wall + u.Wall/float64(b.N), ours.CPU + u.CPU/float64(b.N), ours.Memory + u.Memory/float64(b.N)}
+				if i > 0 {
+					continue // once is long enough
+				}
+				for _, kind := range []string{"Pod", "ReplicationController", "Service"} {
+					files, err := filepath.Glob(filepath.Join(dir, "fleet", kind, "*"))
+					if err != nil {
+						b.Fatal(err)
+					}
+					u := measure(b, peer, append([]string{"vet", "-c", "-d", "#" + kind, definitions}, files...)...)
+					theirs = usage{theirs.Wall + u.Wall, theirs.CPU + u.CPU, max(theirs.Memory, u.Memory)}
+				}
+			}
+			faster, memory := theirs.Wall/ours.Wall, ours.Memory/theirs.Memory
+			b.ReportMetric(ours.Wall*1000, "ms/load")
+			b.ReportMetric(theirs.Wall*1000, "ms/cue-vet")
+			b.ReportMetric(faster, "x-faster")
+			b.ReportMetric(theirs.CPU/ours.CPU, "x-less-cpu")
+			b.ReportMetric(ours.Memory/(1<<20), "MiB")
+			b.ReportMetric(memory, "memory-ratio")
+			b.ReportMetric(theirs.Memory/(1<<20), "MiB/cue-vet")
+			if faster < leastFaster || memory > mostMemory {
+				b.Errorf("%.1f times as fast as cue vet, limit %d; %.2f of its memory, limit %.1f", faster, leastFaster, memory, mostMemory)
+			}
+		})
+	}
+}
+
+// BenchmarkOneOfManyFiles measures from a commit that changed one file of 10,000 to the set: its tree is opened in the
+// repository, and loaded.
+func BenchmarkOneOfManyFiles(b *testing.B) {
+	dir := b.TempDir()
+	writeFleet(b, dir, "yaml", manyFiles)
+	command(b, dir, "init", "-q", "-b", "main")
+	commit := func() { command(b, dir, "add", "."); command(b, dir, "commit", "-q", "-m", "Change") }
+	commit()
+	command(b, dir, "gc", "-q")
+	source, err := git.New(git.Config{Repository: dir, Branch: "main", NoWatch: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := newLoader(b, "")
+	tree := func() time.Duration {
+		rev, err := source.Head(b.Context(), reconcile.Revision{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		in, err := source.Tree(b.Context(), rev.Hash)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := l.Tree(in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n := r.Set.Len(); n != manyFiles {
+			b.Fatalf("%d objects", n)
+		}
+		return time.Since(began)
+	}
+	first := tree()
+	var took []time.Duration
+	n := 0
+	for b.Loop() {
+		n++
+		i := n * 7919 % manyFiles
+		if err := os.WriteFile(filepath.Join(dir, fleetFile(i, "yaml")), fleetObject(i, n, "yaml"), 0o644); err != nil {
+			b.Fatal(err)
+		}
+		commit()
+		took = append(took, tree())
+	}
+	slices.Sort(took)
+	least := took[0].Seconds() * 1000 // neighbours on the machine only add
+	b.ReportMetric(first.Seconds()*1000, "ms/first-tree")
+	b.ReportMetric(took[len(took)/2].Seconds()*1000, "ms/tree-p50")
+	b.ReportMetric(least, "ms/tree-least")
+	if least > mostOneFile {
+		b.Errorf("%.1f ms, limit %d", least, mostOneFile)
+	}
+}
+
+func command(b *testing.B, dir string, args ...string) {
+	c := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "gc.auto=0"}, args...)...)
+	if out, err := c.CombinedOutput(); err != nil {
+		b.Fatalf("git %s: %v: %s", args[0], err, out)
+	}
+}
+
+// BenchmarkHeapOfPushes measures the heap after collection at push 100 and at push 1,000, each of which changes a few files
+// and looks at labels that no push before had.
+func BenchmarkHeapOfPushes(b *testing.B) {
+	for range b.N {
+		in := fleetFS(1000)
+		l := newLoader(b, "")
+		var early, late uint64
+		for push := 1; push <= pushes; push++ {
+			for i := range filesPerPush {
+				changeFile(in, push*filesPerPush+i, push)
+			}
+			if _, err := l.Tree(in); err != nil {
+				b.Fatal(err)
+			}
+			switch push {
+			case earlyPushes:
+				early = heap()
+			case pushes:
+				late = heap()
+			}
+		}
+		ratio := float64(late) / float64(early)
+		b.ReportMetric(float64(early)/(1<<20), "MiB/push-100")
+		b.ReportMetric(float64(late)/(1<<20), "MiB/push-1000")
+		b.ReportMetric(ratio, "heap-ratio")
+		if ratio > mostHeap {
+			b.Errorf("the heap grows to %.2f, limit %.1f", ratio, mostHeap)
+		}
+		runtime.KeepAlive(l)
+		runtime.KeepAlive(in)
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers held
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// The arguments by which the test binary is asked to be something else.
+const (
+	coldArg    = "load-once" // loads a directory
+	measureArg = "measure"   // runs the command that follows and writes what it used
+)
+
+// usage is what a process used: seconds and bytes.
+type usage struct{ Wall, CPU, Memory float64 }
+
+// measure runs a command below a small process: Linux counts the memory of the process that forks to the one that is
+// started.
+func measure(b *testing.B, name string, args ...string) usage {
+	out, err := exec.Command("/proc/self/exe", append([]string{measureArg, name}, args...)...).Output()
+	if err != nil {
+		if e, ok := err.(*exec.ExitError); ok {
+			b.Fatalf("%s: %v: %s", name, err, e.Stderr)
+		}
+		b.Fatal(err)
+	}
+	var u usage
+	if err := json.Unmarshal(out, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u
+}
+
+func runMeasured(args []string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = os.Stderr
+	began := time.Now()
+	if err := cmd.Run(); err != nil {
+		return err
+	}
+	r := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return json.NewEncoder(os.Stdout).Encode(usage{
+		Wall:   time.Since(began).Seconds(),
+		CPU:    (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
+		Memory: float64(r.Maxrss) * 1024,
+	})
+}
+
+func loadOnce(dir string) error {
+	l, err := load.New(load.Config{})
+	if err != nil {
+		return err
+	}
+	_, err = l.Tree(os.DirFS(dir))
+	return err
+}
+
+// fleetFS is a fleet in YAML.
+func fleetFS(n int) fstest.MapFS {
+	in := fstest.MapFS{}
+	for i := range n {
+		in[fleetFile(i, "yaml")] = &fstest.MapFile{Data: fleetObject(i, 0, "yaml")}
+	}
+	return in
+}
+
+func changeFile(in fstest.MapFS, i, push int) {
+	i %= len(in)
+	in[fleetFile(i, "yaml")] = &fstest.MapFile{Data: fleetObject(i, push, "yaml")}
+}
+
+func writeFleet(b *testing.B, dir, format string, n int) {
+	for i := range n {
+		name := filepath.Join(dir, fleetFile(i, format))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(name, fleetObject(i, 0, format), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// fleetKind is the kind of an object of a fleet: 70 % pods, 20 % controllers, 10 % services.
+func fleetKind(i int) string {
+	return []string{"Pod", "Pod", "Pod", "Pod", "Pod", "Pod", "Pod", "ReplicationController", "ReplicationController", "Service"}[i%10]
+}
+
+func fleetFile(i int, format string) string {
+	return fmt.Sprintf("%s/%05d.%s", fleetKind(i), i, format)
+}
+
+// fleetObject is an object of about 2.4 KB in JSON and 1.3 KB in YAML.
+func fleetObject(i, push int, format string) []byte {
+	kind, name := fleetKind(i), fmt.Sprintf("web-%05d", i)
+	labels := object{"app": name, "tier": "frontend", "track": fmt.Sprint("stable-", push), "example.com/team": fmt.Sprintf("team-%d", i%40), fmt.Sprintf("example.com/push-%d-%d", push, i%filesPerPush): "x"}
+	o := object{"apiVersion": "v1", "kind": kind, "metadata": object{"name": name, "namespace": "default", "labels": labels,
+		"annotations": object{"example.com/owner": "platform@example.com", "example.com/description": "the web frontend, which talks to the database and the queue; see the runbook"}}}
+	container := func(n string) object {
+		var env []any
+		for j := range 6 {
+			env = append(env, object{"name": fmt.Sprintf("SETTING_%d", j), "value": fmt.Sprintf("value-%d-of-%s", j, name)})
+		}
+		return object{"name": n, "image": fmt.Sprintf("registry.example.com/team/%s:1.%d.%d", n, i%17, push),
+			"args": []any{"--listen", ":8080", "--log-level", "info", "--db", "postgres://db.example.com:5432/app"}, "workingDir": "/srv",
+			"ports": []any{object{"name": n + "-http", "containerPort": 8080 + len(n), "protocol": "TCP"}}, "env": env,
+			"resources":    object{"limits": object{"cpu": "250m", "memory": "64Mi"}, "requests": object{"cpu": 0.25, "memory": "64Mi"}},
+			"volumeMounts": []any{object{"name": "data", "mountPath": "/var/lib/" + n}, object{"name": "logs", "mountPath": "/var/log/" + n, "readOnly": true}}}
+	}
+	pod := object{"restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "nodeSelector": object{"disk": "ssd"}, "containers": []any{container("web"), container("proxy")},
+		"volumes": []any{object{"name": "data", "emptyDir": object{}}, object{"name": "logs", "hostPath": object{"path": "/var/log/web"}}}}
+	switch kind {
+	case "Pod":
+		o["spec"] = pod
+	case "Service":
+		o["spec"] = object{"selector": object{"app": name}, "ports": []any{object{"name": "http", "port": 80, "targetPort": "web-http"}, object{"name": "admin", "port": 8443, "targetPort": 8443, "protocol": "TCP"}}}
+	default:
+		o["spec"] = object{"replicas": i % 5, "selector": object{"app": name}, "template": object{"metadata": object{"labels": labels}, "spec": pod}}
+	}
+	var b []byte
+	var err error
+	if format == "json" {
+		b, err = json.MarshalIndent(o, "", "  ")
+	} else {
+		b, err = yaml.Marshal(o)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return b
 }

@@ -22,6 +22,17 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 2 && (os.Args[1] == coldArg || os.Args[1] == measureArg) {
+		do := func() error { return loadOnce(os.Args[2]) }
+		if os.Args[1] == measureArg {
+			do = func() error { return runMeasured(os.Args[2:]) }
+		}
+		if err := do(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
