@@ -164,6 +164,29 @@ func all[T Object](l []T, yield func(Object) bool) bool {
 	return true
 }
 
+// NewObject is an empty object of a kind, nil if the kind is unknown.
+func NewObject(k Kind) Object {
+	switch k {
+	case KindPod:
+		return &Pod{}
+	case KindService:
+		return &Service{}
+	case KindReplicationController:
+		return &ReplicationController{}
+	case KindEndpoints:
+		return &Endpoints{}
+	case KindConfigMap:
+		return &ConfigMap{}
+	case KindSecret:
+		return &Secret{}
+	case KindNamespace:
+		return &Namespace{}
+	case KindNode:
+		return &Node{}
+	}
+	return nil
+}
+
 // NewSet is the set of objects, sorted. No key may be there twice.
 func NewSet(objects []Object, positions map[string]Position) *Set {
 	s := &Set{Positions: positions}

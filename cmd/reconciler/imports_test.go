@@ -17,6 +17,7 @@ import (
 var imports = map[string]string{
 	"schema":                            "",
 	"schema/load":                       "schema schema/v1beta1",
+	"schema/load/kept":                  "",
 	"schema/v1":                         "schema",
 	"schema/v1beta1":                    "schema",
 	"netproxy":                          "",

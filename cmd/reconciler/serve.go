@@ -113,12 +113,13 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return fmt.Errorf("make server directory: %w", err)
+	}
+	of.Cache = openCache(filepath.Join(o.dir, "manifests"), log)
 	loader, err := newLoader(of)
 	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(o.dir, 0o700); err != nil {
-		return fmt.Errorf("make server directory: %w", err)
 	}
 	decisions, err := store.Open(ctx, store.Config{Dir: filepath.Join(o.dir, "etcd"), Log: log})
 	if err != nil {

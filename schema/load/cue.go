@@ -22,7 +22,7 @@ const (
 )
 
 // packages loads the CUE packages that the given files are of, sorted by directory. They see what is below top.
-func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree int) ([]*fileResult, error) {
+func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree pass) ([]*fileResult, error) {
 	roots := map[string][]string{}
 	var dirs []string
 	for _, f := range files {
@@ -66,7 +66,7 @@ func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree int
 		}
 		results[at[p]] = r.result
 		if !r.cut {
-			l.keep(p.key, &cached{result: r.result, tree: tree})
+			l.keep(p.key, &cached{result: r.result, tree: tree.number})
 		}
 	}
 	return results, nil

@@ -36,6 +36,9 @@ type Config struct {
 	// warning, because it may be elsewhere.
 	Part bool
 
+	// Cache keeps what good files said across restarts. nil: nothing is kept.
+	Cache Cache
+
 	// Tags are the values of fields that CUE packages mark with @tag(name), as "name=value". One that no package of a tree
 	// has is an error of the tree, unless there are Others, which may have it.
 	Tags []string
@@ -58,9 +61,13 @@ type Loader struct {
 
 	oneChild sync.Mutex // held while a child runs: two would need twice the memory
 
-	mu    sync.Mutex
-	cache map[cacheKey]*cached // guarded by mu
-	trees int                  // loaded so far, guarded by mu
+	kept Cache // may be nil
+
+	mu    sync.Mutex           // protects the fields below
+	cache map[cacheKey]*cached // what recent trees had
+	trees int                  // loaded so far
+	fresh map[cacheKey]*cached // what is not in kept yet
+	swept bool                 // kept has nothing any more of what only earlier processes knew
 }
 
 type cacheKey [sha256.Size]byte
@@ -104,7 +111,7 @@ func New(c Config) (*Loader, error) {
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
 		roots: roots, others: others(c), part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
-		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{},
+		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, kept: c.Cache,
 	}
 	e, err := newEvaluator()
 	if err != nil {
@@ -128,10 +135,24 @@ func (l *Loader) Tree(fsys fs.FS) (*Result, error) {
 	return r, err
 }
 
+// tree loads a tree. What was kept across a restart does not tell places, so a tree that turns out to be wrong is loaded
+// again without it.
 func (l *Loader) tree(fsys fs.FS) (*Result, error) {
+	r, results, err := l.once(fsys, true)
+	l.toCache(err == nil)
+	if err == nil || !slices.ContainsFunc(results, func(r *fileResult) bool { return r.kept }) {
+		return r, err
+	}
+	l.dropKept()
+	r, _, err = l.once(fsys, false)
+	return r, err
+}
+
+// once loads a tree, with or without what was kept, and returns also what the files said.
+func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 	l.mu.Lock()
 	l.trees++
-	tree := l.trees
+	tree := pass{l.trees, kept && l.kept != nil}
 	l.mu.Unlock()
 
 	left := l.most
@@ -141,11 +162,11 @@ func (l *Loader) tree(fsys fs.FS) (*Result, error) {
 		of := r.of(fsys)
 		m, err := manifests(of, r.path, &left, l.sized)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		packages, err := l.packages(of, r.top, m.cues, tree)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		data = append(data, m.data...)
 		others = append(append(others, packages...), &fileResult{warnings: m.warnings})
@@ -171,14 +192,22 @@ func (l *Loader) tree(fsys fs.FS) (*Result, error) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l.forget(tree)
-	return l.assemble(append(results, others...))
+	l.forget(tree.number)
+	all := append(results, others...)
+	r, err := l.assemble(all)
+	return r, all, err
+}
+
+// pass is one look at a tree.
+type pass struct {
+	number int
+	kept   bool // what was kept across a restart counts
 }
 
 // file loads one file, from the cache if it was seen with the same content.
-func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error) {
+func (l *Loader) file(fsys fs.FS, f manifestFile, tree pass) (*fileResult, error) {
 	if f.size > maxFile {
 		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", f.size, maxFile), "split it"), nil
 	}
@@ -208,20 +237,22 @@ func (l *Loader) file(fsys fs.FS, f manifestFile, tree int) (*fileResult, error)
 	r := e.file(f.name, b)
 	r.errors = r.errors.few(fileErrors)
 	l.evaluators <- e
-	l.keep(key, &cached{r, int64(len(b)), tree})
+	l.keep(key, &cached{r, int64(len(b)), tree.number})
 	return r, nil
 }
 
-// cached is the result that is kept by key, nil if there is none.
-func (l *Loader) cached(key cacheKey, tree int) *fileResult {
+// cached is the result that is known by key, nil if there is none.
+func (l *Loader) cached(key cacheKey, tree pass) *fileResult {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	c := l.cache[key]
-	if c == nil {
-		return nil
+	if c != nil {
+		c.tree = max(c.tree, tree.number)
 	}
-	c.tree = max(c.tree, tree)
-	return c.result
+	l.mu.Unlock()
+	if c != nil {
+		return c.result
+	}
+	return l.fromCache(key, tree)
 }
 
 // sized is the size of a file that is kept by key.
@@ -239,6 +270,12 @@ func (l *Loader) keep(key cacheKey, c *cached) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cache[key] = c
+	if l.kept != nil && !c.result.kept && len(c.result.errors) == 0 {
+		if l.fresh == nil {
+			l.fresh = map[cacheKey]*cached{}
+		}
+		l.fresh[key] = c
+	}
 }
 
 // forget drops what recent trees did not have.

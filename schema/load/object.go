@@ -24,6 +24,7 @@ type fileResult struct {
 	tags     []string // that a CUE package has
 	warnings []string
 	errors   Errors
+	kept     bool // it came out of a Cache
 }
 
 // object is one canonical object and where it was written.

@@ -1,0 +1,201 @@
+package load_test
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"golang.org/x/tools/txtar"
+
+	"reconciler/schema/load"
+	"reconciler/schema/load/kept"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func open(t *testing.T, file, engine string) *kept.Cache {
+	t.Helper()
+	c, err := kept.Open(file, engine, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// watched counts what a loader asks of a cache.
+type watched struct {
+	load.Cache
+	hits, misses, puts, swept int
+}
+
+func (c *watched) Get(key []byte) []byte {
+	b := c.Cache.Get(key)
+	if b == nil {
+		c.misses++
+	} else {
+		c.hits++
+	}
+	return b
+}
+
+func (c *watched) Put(m map[string][]byte) {
+	c.puts += len(m)
+	c.Cache.Put(m)
+}
+
+func (c *watched) Sweep(keep func([]byte) bool) {
+	c.Cache.Sweep(func(k []byte) bool {
+		if !keep(k) {
+			c.swept++
+		}
+		return keep(k)
+	})
+}
+
+// TestRestartWithCache: what an earlier process kept gives the same set, by its content and not by its name alone, and a tree
+// that is wrong gives the same errors, with all their places. Mutants: an entry of other content is taken; a kind that is not
+// decoded; kept results are trusted for places; nothing is swept.
+func TestRestartWithCache(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cache")
+	every, err := txtar.ParseFile("testdata/twins/everything.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := txtar.ParseFile("testdata/twins/old.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := tree("cue.mod/module.cue", "module: \"test.local/x\"\nlanguage: version: \"v0.13.0\"\n", "app/app.cue", "package app\n"+cuePod("fromcue"))
+	in["every.yaml"] = &fstest.MapFile{Data: every.Files[0].Data}
+	in["old.json"] = &fstest.MapFile{Data: []byte(strings.NewReplacer(`"m1"`, `"m2"`, `"n"}`, `"n2"}`).Replace(string(old.Files[1].Data)))}
+	for i := range 10 {
+		in[fmt.Sprintf("%d.yaml", i)] = &fstest.MapFile{Data: []byte(strings.Replace(pod, "name: a", fmt.Sprintf("name: a%d", i), 1))}
+	}
+	run := func(engine string) (*load.Result, error, *watched) {
+		c := open(t, file, engine)
+		n := &watched{Cache: c}
+		l, err := load.New(load.Config{Evaluate: evaluate, Cache: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := l.Tree(in)
+		return r, err, n
+	}
+	first, err, n := run("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.puts != len(in)-1 || n.hits != 0 { // the module file is no manifest
+		t.Errorf("the first process put %d and had %d hits", n.puts, n.hits)
+	}
+	again, err, n := run("one")
+	if err != nil || !reflect.DeepEqual(first.Set, again.Set) || !reflect.DeepEqual(first.Warnings, again.Warnings) {
+		t.Errorf("the second process differs: %v\n%s\n%s", err, hashes(first.Set), hashes(again.Set))
+	}
+	if n.puts != 0 || n.hits != len(in)-1 || n.misses != 0 || n.swept != 0 {
+		t.Errorf("the second process: %+v", *n)
+	}
+
+	in["3.yaml"] = &fstest.MapFile{Data: []byte(strings.Replace(pod, "name: a", "name: changed", 1))}
+	r, err, n := run("one")
+	if err != nil || r.Set.Positions["Pod/changed"].File != "3.yaml" || r.Set.Positions["Pod/a3"].File != "" {
+		t.Errorf("a changed file: %v", err)
+	}
+	if n.puts != 1 || n.swept != 1 {
+		t.Errorf("a changed file: %+v", *n)
+	}
+	_, err, n = run("two")
+	if err != nil || n.hits != 0 || n.puts != len(in)-1 {
+		t.Errorf("another release: %v, %+v", err, *n)
+	}
+
+	// Errors that only a whole tree has, about objects of which all is kept.
+	in["twice.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: changed}\nspec: {containers: [{name: c, image: i, env: [{name: A, valueFrom: {secretKeyRef: {name: none, key: k}}}]}]}\n")}
+	in["old-2.json"] = &fstest.MapFile{Data: []byte(`{"kind": "Endpoints", "apiVersion": "v1beta1", "id": "web", "endpoints": ["10.1.1.1:80"]}`)}
+	l, err := load.New(load.Config{Evaluate: evaluate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, want := l.Tree(in)
+	for range 2 {
+		_, got, _ := run("two")
+		if got == nil || got.Error() != want.Error() {
+			t.Errorf("got  %v\nwant %v", got, want)
+		}
+	}
+}
+
+// TestCacheThatIsBroken: whatever is in the file, the set is the same. Mutant: an entry that cannot be decoded is an error.
+func TestCacheThatIsBroken(t *testing.T) {
+	in := fstest.MapFS{"a.yaml": {Data: []byte(pod)}}
+	for name, damage := range map[string]func(b []byte) []byte{
+		"no change": func(b []byte) []byte { return b },
+		"empty":     func([]byte) []byte { return nil },
+		"garbage":   func([]byte) []byte { return []byte(strings.Repeat("garbage ", 100)) },
+		"cut off":   func(b []byte) []byte { return b[:len(b)-1] },
+		"one bit":   func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+	} {
+		dir := t.TempDir()
+		hits := 0
+		for range 2 {
+			c := &watched{Cache: open(t, dir, "e")}
+			l, err := load.New(load.Config{Cache: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := l.Tree(in); err != nil || r.Set.Len() != 1 || r.Set.Pods[0].Spec.Containers[0].Image != "i:1" {
+				t.Errorf("%s: %v", name, err)
+			}
+			hits = c.hits
+			err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				if i, err := d.Info(); err != nil || i.Mode().Perm() != 0o600 {
+					t.Errorf("others can read it: %v, %v", i, err)
+				}
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				return os.WriteFile(path, damage(b), 0o600)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if (hits == 1) != (name == "no change") {
+			t.Errorf("%s: %d hits", name, hits)
+		}
+	}
+	l, err := load.New(load.Config{Cache: nonsense{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if r, err := l.Tree(in); err != nil || r.Set.Len() != 1 {
+			t.Errorf("nonsense: %v", err)
+		}
+	}
+	notADir := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notADir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kept.Open(notADir, "e", quiet()); err == nil {
+		t.Errorf("a file in its place: no error")
+	}
+}
+
+// nonsense has something for every key, and nothing that can be read.
+type nonsense struct{}
+
+func (nonsense) Get([]byte) []byte       { return []byte(`{"objects": [{"kind": "Pod", "object": 5}]}`) }
+func (nonsense) Put(map[string][]byte)   {}
+func (nonsense) Sweep(func([]byte) bool) {}
