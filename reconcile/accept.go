@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,15 +12,18 @@ import (
 	"reconciler/schema"
 )
 
-// accept takes the revision into force, unless the deletion fuse stalls it.
+// accept takes the revision into force, unless the deletion fuse stalls it or a network cannot change. It
+// is judged by the settings that were in force before it; from here on, its own are.
 func (c *step) accept() {
 	c.set = c.st.Accepted
 	if c.in.Set == nil || c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
 		return
 	}
-	if c.plan.Stalled = c.fuse(c.in.Set); c.plan.Stalled != "" {
+	next := c.base.With(c.in.Set.Cluster())
+	if c.plan.Stalled = cmp.Or(c.nets(next), c.fuse(c.in.Set)); c.plan.Stalled != "" {
 		return
 	}
+	c.changeSettings(next)
 	c.set = c.in.Set
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.st.Applied.Trailers = nil

@@ -32,6 +32,7 @@ func Compute(in Input) Plan {
 	c.count = replicas(c.set)
 	c.noteMinions()
 	c.observe()
+	c.warnSettings()
 	if c.set != nil {
 		c.decideRecords()
 		c.adopt()
@@ -47,7 +48,8 @@ func Compute(in Input) Plan {
 
 // step is one Compute under way. What it changes is its own copy of the state.
 type step struct {
-	in       Input
+	in       Input    // its Settings are those in force
+	base     Settings // as the server was started
 	now      time.Time
 	st       State
 	set      *schema.Set // in force after this step; nil if none ever was
@@ -72,7 +74,9 @@ type stray struct {
 }
 
 func newStep(in Input) *step {
-	c := &step{in: in, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
+	base := in.Settings
+	in.Settings = base.With(in.State.Accepted.Cluster())
+	c := &step{in: in, base: base, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
 	clone := func(m map[string]Binding) map[string]Binding {
 		if m == nil {
 			return map[string]Binding{}

@@ -73,7 +73,8 @@ type Minion struct {
 	Error     string                `json:"error,omitempty"`   // what it said instead of acknowledging
 }
 
-// Settings are the fleet's, by default [DefaultSettings].
+// Settings are the fleet's, by default [DefaultSettings]. What the Cluster object of the applied revision sets stands in their
+// place, see [Settings.With].
 type Settings struct {
 	PortalNet    netip.Prefix   `json:"portalNet"`
 	PodNet       netip.Prefix   `json:"podNet"`               // cut in /24s, one per minion
@@ -84,6 +85,10 @@ type Settings struct {
 	Rest         time.Duration  `json:"rest"`                 // how long a freed address rests
 	FuseShare    float64        `json:"fuseShare"`            // a plan that deletes more than this share of all pods stalls ...
 	FuseCount    int            `json:"fuseCount"`            // ... if that is also more than this many
+
+	// Fixed are the settings that Git cannot change because the server was told them: by their names in a Cluster object
+	// ("portalNet"), with how it was told ("--portal-net").
+	Fixed map[string]string `json:"fixed,omitempty"`
 }
 
 // DefaultSettings are the settings of a fleet that sets none.

@@ -7,3 +7,9 @@ import _ "embed"
 //
 //go:embed v1.cue
 var V1CUE string
+
+// ReconcilerCUE is the same of this project's own kinds, of apiVersion reconciler/v1: #Cluster and #Policy. No other
+// definition in it has a name of [V1CUE], so that the two may be one package.
+//
+//go:embed reconciler.cue
+var ReconcilerCUE string

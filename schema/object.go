@@ -20,10 +20,14 @@ const (
 	KindSecret                Kind = "Secret"
 	KindNamespace             Kind = "Namespace"
 	KindNode                  Kind = "Node" // a minion
+	KindCluster               Kind = "Cluster"
+	KindPolicy                Kind = "Policy"
 )
 
 // Namespaced tells whether objects of the kind are in a namespace.
-func (k Kind) Namespaced() bool { return k != KindNamespace && k != KindNode }
+func (k Kind) Namespaced() bool {
+	return k != KindNamespace && k != KindNode && k != KindCluster && k != KindPolicy
+}
 
 // DefaultNamespace is the namespace of an object that names none.
 const DefaultNamespace = "default"
@@ -132,7 +136,17 @@ type Set struct {
 	Secrets                []*Secret                `json:"secrets,omitempty"`
 	Namespaces             []*Namespace             `json:"namespaces,omitempty"`
 	Nodes                  []*Node                  `json:"nodes,omitempty"`
+	Clusters               []*Cluster               `json:"clusters,omitempty"`  // at most one
+	Policies               []*Policy                `json:"policies,omitempty"`  // obeyed when the set was loaded
 	Positions              map[string]Position      `json:"positions,omitempty"` // by Key.String()
+}
+
+// Cluster is the fleet's settings, nil if the set has none.
+func (s *Set) Cluster() *Cluster {
+	if s == nil || len(s.Clusters) == 0 {
+		return nil
+	}
+	return s.Clusters[0]
 }
 
 // Len is the number of objects.
@@ -151,7 +165,8 @@ func (s *Set) Objects() iter.Seq[Object] {
 			return
 		}
 		_ = all(s.Pods, yield) && all(s.Services, yield) && all(s.ReplicationControllers, yield) && all(s.Endpoints, yield) &&
-			all(s.ConfigMaps, yield) && all(s.Secrets, yield) && all(s.Namespaces, yield) && all(s.Nodes, yield)
+			all(s.ConfigMaps, yield) && all(s.Secrets, yield) && all(s.Namespaces, yield) && all(s.Nodes, yield) &&
+			all(s.Clusters, yield) && all(s.Policies, yield)
 	}
 }
 
@@ -217,6 +232,10 @@ func NewSet(objects []Object, positions map[string]Position) *Set {
 			s.Namespaces = append(s.Namespaces, o)
 		case *Node:
 			s.Nodes = append(s.Nodes, o)
+		case *Cluster:
+			s.Clusters = append(s.Clusters, o)
+		case *Policy:
+			s.Policies = append(s.Policies, o)
 		default:
 			panic(fmt.Sprintf("schema: object of type %T", o))
 		}

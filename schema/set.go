@@ -15,7 +15,7 @@ type Clash struct {
 
 // Check finds what the objects of a set contradict in each other: names that would be one in DNS, services whose variables would have one prefix in one
 // namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; and references to
-// ConfigMaps and Secrets that are not there.
+// ConfigMaps and Secrets that are not there; and a second Cluster.
 func (s *Set) Check() []Clash {
 	c := &setChecker{set: s, have: make(map[Key]Object, s.Len())}
 	for o := range s.Objects() {
@@ -24,6 +24,7 @@ func (s *Set) Check() []Clash {
 	c.names()
 	c.services()
 	c.references()
+	c.settings()
 	return c.clashes
 }
 
@@ -135,4 +136,12 @@ func keysOf(o Object) string {
 		return "none"
 	}
 	return strings.Join(keys, ", ")
+}
+
+func (c *setChecker) settings() {
+	for i, k := range c.set.Clusters {
+		if i > 0 {
+			c.clashes = append(c.clashes, Clash{k.Key(), c.set.Clusters[0].Key(), Problem{Path: []string{"kind"}, Message: "a set has one Cluster; there are the settings", Hint: "put all settings into one of the two"}})
+		}
+	}
 }

@@ -27,6 +27,8 @@ func TestDefinitionsAndTypesAgree(t *testing.T) {
 		{versionV1, schema.KindSecret}:                reflect.TypeFor[v1Secret](),
 		{versionV1, schema.KindNamespace}:             reflect.TypeFor[schema.Namespace](),
 		{versionV1, schema.KindNode}:                  reflect.TypeFor[schema.Node](),
+		{versionOwn, schema.KindCluster}:              reflect.TypeFor[schema.Cluster](),
+		{versionOwn, schema.KindPolicy}:               reflect.TypeFor[schema.Policy](),
 	}
 	for kind, typ := range v1beta1.AsWritten() {
 		types[definitionKey{versionV1beta1, kind}] = typ
@@ -37,6 +39,8 @@ func TestDefinitionsAndTypesAgree(t *testing.T) {
 		"v1 Service":                    {"spec.sessionTimeoutSeconds"}, // canonical; v1 has it deeper
 		"v1 Namespace":                  {"metadata.namespace"},         // in none
 		"v1 Node":                       {"metadata.namespace"},         // in none
+		"reconciler/v1 Cluster":         {"metadata.namespace"},         // in none
+		"reconciler/v1 Policy":          {"metadata.namespace"},         // in none
 		"v1beta2 Pod":                   {"key", "path"},                // of v1beta1
 		"v1beta2 ReplicationController": {"key", "path"},                // of v1beta1
 		"v1beta2 ContainerManifest":     {"key", "path"},                // of v1beta1

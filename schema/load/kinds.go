@@ -13,6 +13,7 @@ const (
 	versionV1      = "v1"
 	versionV1beta1 = "v1beta1"
 	versionV1beta2 = "v1beta2"
+	versionOwn     = "reconciler/v1"
 )
 
 // definitionKey names a definition: of a kind, or of what has none, as kindManifest.
@@ -38,6 +39,12 @@ var apiVersions = []apiVersion{
 	{versionV1, schema.V1CUE, v1Decoders},
 	{versionV1beta1, v1beta1.CUE, v1beta1Decoders},
 	{versionV1beta2, v1beta1.V1beta2CUE(), v1beta1Decoders},
+	{versionOwn, schema.ReconcilerCUE, ownDecoders},
+}
+
+var ownDecoders = map[schema.Kind]decoder{
+	schema.KindCluster: plain[schema.Cluster],
+	schema.KindPolicy:  plain[schema.Policy],
 }
 
 var v1beta1Decoders = map[schema.Kind]decoder{
@@ -69,7 +76,10 @@ func old(version string) bool { return version == versionV1beta1 || version == v
 
 // kinds is the kinds that may be written in a version, the most common first.
 func kinds(version string) []string {
-	out := []string{"Pod", "Service", "ReplicationController"}
+	var out []string
+	if version != versionOwn {
+		out = []string{"Pod", "Service", "ReplicationController"}
+	}
 	for _, v := range apiVersions {
 		if v.name != version {
 			continue

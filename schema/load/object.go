@@ -332,7 +332,7 @@ func objectName(n *node, version string, kind schema.Kind) string {
 		kind = schema.KindPod
 	}
 	k := schema.Key{Kind: kind, Namespace: n.str("namespace"), Name: n.str("id")}
-	if version == versionV1 {
+	if !old(version) {
 		k.Namespace, k.Name = n.get("metadata").str("namespace"), n.get("metadata").str("name")
 	}
 	if k.Name == "" {

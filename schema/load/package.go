@@ -29,17 +29,21 @@ const DefinitionsPath = "reconciler.local/v1"
 // DefinitionsFile is where a package finds the definitions without a registry, from the root of its module.
 const DefinitionsFile = "cue.mod/pkg/" + DefinitionsPath + "/v1.cue"
 
-// Definitions is the definitions of v1 as a CUE package: #Pod, #Service and #ReplicationController, which give apiVersion
+// Definitions is the definitions of v1 and reconciler/v1 as one CUE package: #Pod, #Cluster and so on, which give apiVersion
 // and kind themselves.
 func Definitions() string {
-	_, s, _ := strings.Cut(schema.V1CUE, "\npackage schema\n")
-	return definitionsHead + typeField.ReplaceAllString(s, "$1:")
+	s := definitionsHead
+	for _, source := range []string{schema.V1CUE, schema.ReconcilerCUE} {
+		_, definitions, _ := strings.Cut(source, "\npackage schema\n")
+		s += typeField.ReplaceAllString(definitions, "$1:")
+	}
+	return s
 }
 
 // typeField is apiVersion or kind of an object, which a person must write in a data file.
 var typeField = regexp.MustCompile(`(?m)^(\t(?:apiVersion|kind))!:`)
 
-const definitionsHead = `// Package v1 is what Pods, Services and ReplicationControllers of core/v1 may hold. It was written by "reconciler schema".
+const definitionsHead = `// Package v1 is what Pods, Services and other objects of v1 and of reconciler/v1 may hold. It was written by "reconciler schema".
 //
 // @yet(values) is a field of which only these values are supported yet, @ignored() one that is accepted and dropped, @want() a
 // rule in words, @nonull() a field that may be left out and not be empty.
