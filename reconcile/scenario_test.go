@@ -39,6 +39,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	missing|found|crashing IMAGE                         of the registry, of the containers
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
+//	flags pod-net|drain-timeout=VALUE                    that the server was given
 //	found-instance MINION POD ID ADDRESS                 an instance that nothing knows of
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -209,6 +210,22 @@ func (s *script) do(line string, words, body []string) {
 				s.t.Fatal(err)
 			}
 			f.state.Epoch = n
+		}
+	case "flags":
+		for k, v := range options(words[1:]) {
+			switch k {
+			case "pod-net":
+				f.settings.PodNet = netip.MustParsePrefix(v[0])
+				f.settings.Fixed = map[string]string{"podNet": "--pod-net"}
+			case "drain-timeout":
+				d, err := time.ParseDuration(v[0])
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				f.settings.DrainTimeout, f.settings.Fixed = d, map[string]string{"drainTimeoutSeconds": "--drain-timeout"}
+			default:
+				s.t.Fatalf("unknown flag %q", k)
+			}
 		}
 	case "found-instance":
 		a := named()

@@ -133,7 +133,7 @@ func (c *step) nets(next Settings) string {
 		n := c.st.Minions[name]
 		switch {
 		case next.PodNet != now.PodNet && n.Network.IsValid() && !(next.PodNet.Contains(n.Network.Addr()) && next.PodNet.Bits() <= n.Network.Bits()):
-			return refuse("the podNet cannot change from %s to %s while minion %s has the network %s. Give it the server as --pod-net before the first minion joins, or choose one that holds both", now.PodNet, next.PodNet, name, n.Network)
+			return refuse("the podNet cannot change from %s to %s while minion %s has the network %s. Choose one that holds both, or start the server with --pod-net before a minion joins", now.PodNet, next.PodNet, name, n.Network)
 		case n.Address.IsValid() && (next.PortalNet.Contains(n.Address) || next.PodNet.Contains(n.Address)):
 			return refuse("minion %s has the address %s, which is in the portalNet %s or the podNet %s", name, n.Address, next.PortalNet, next.PodNet)
 		}

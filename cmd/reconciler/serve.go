@@ -45,6 +45,9 @@ func newServe() *cobra.Command {
 The server may be stopped or killed at any time: containers and routes stay as they are. Its directory holds the
 decisions and the certificate authority; keep it.
 
+The settings may be in Git: an object of apiVersion reconciler/v1 and kind Cluster. Those of the applied revision are in
+force, so that a commit is judged by the settings before it. A flag that is given wins over Git, and status says so.
+
 A fleet may be of several sources, each a folder of a branch of a repository, with .reconcilerignore files and CUE
 modules of its own: --source for each of them. An object is of one source. If one of them cannot be read or has an error,
 nothing changes.`,
@@ -70,8 +73,25 @@ nothing changes.`,
 	f.DurationVar(&o.settings.DrainTimeout, "drain-timeout", o.settings.DrainTimeout, "after it an instance is stopped without every minion's acknowledgement")
 	f.DurationVar(&o.settings.LostAfter, "lost-after", o.settings.LostAfter, "how long a minion may be silent before its controllers' pods are placed elsewhere")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what did not change, too")
-	c.RunE = func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), newLog(o.verbose)) }
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		o.settings.Fixed = fixed(cmd.Flags().Changed)
+		return o.run(cmd.Context(), newLog(o.verbose))
+	}
 	return c
+}
+
+// fixed is the settings that were given as flags, which a Cluster object in Git cannot change.
+func fixed(given func(flag string) bool) map[string]string {
+	out := map[string]string{}
+	for name, flag := range map[string]string{
+		"portalNet": "portal-net", "podNet": "pod-net", "publicNets": "public-net", "update.minReadySeconds": "min-ready",
+		"drainTimeoutSeconds": "drain-timeout", "lostAfterSeconds": "lost-after",
+	} {
+		if given(flag) {
+			out[name] = "--" + flag
+		}
+	}
+	return out
 }
 
 // newLog writes to stderr.

@@ -40,6 +40,13 @@ const (
 	sectionPods        section = "accepted.pods"
 	sectionServices    section = "accepted.services"
 	sectionControllers section = "accepted.replicationControllers"
+	sectionEndpoints   section = "accepted.endpoints"
+	sectionConfigMaps  section = "accepted.configMaps"
+	sectionSecrets     section = "accepted.secrets"
+	sectionNamespaces  section = "accepted.namespaces"
+	sectionNodes       section = "accepted.nodes"
+	sectionClusters    section = "accepted.clusters"
+	sectionPolicies    section = "accepted.policies"
 	sectionPositions   section = "accepted.positions"
 	sectionBindings    section = "bindings"
 	sectionObjects     section = "objects"
@@ -99,6 +106,13 @@ func cut(s reconcile.State) ([]plain, error) {
 		func() ([]plain, error) { return cutItems(sectionPods, objects(set.Pods)) },
 		func() ([]plain, error) { return cutItems(sectionServices, objects(set.Services)) },
 		func() ([]plain, error) { return cutItems(sectionControllers, objects(set.ReplicationControllers)) },
+		func() ([]plain, error) { return cutItems(sectionEndpoints, objects(set.Endpoints)) },
+		func() ([]plain, error) { return cutItems(sectionConfigMaps, objects(set.ConfigMaps)) },
+		func() ([]plain, error) { return cutItems(sectionSecrets, objects(set.Secrets)) },
+		func() ([]plain, error) { return cutItems(sectionNamespaces, objects(set.Namespaces)) },
+		func() ([]plain, error) { return cutItems(sectionNodes, objects(set.Nodes)) },
+		func() ([]plain, error) { return cutItems(sectionClusters, objects(set.Clusters)) },
+		func() ([]plain, error) { return cutItems(sectionPolicies, objects(set.Policies)) },
 		func() ([]plain, error) { return cutItems(sectionPositions, sorted(set.Positions, nil)) },
 		func() ([]plain, error) {
 			return cutItems(sectionBindings, sorted(s.Bindings, func(b reconcile.Binding) string { return b.Minion }))
@@ -200,6 +214,20 @@ func join(chunks []plain) (reconcile.State, error) {
 			err = joinList(c, &set.Services)
 		case sectionControllers:
 			err = joinList(c, &set.ReplicationControllers)
+		case sectionEndpoints:
+			err = joinList(c, &set.Endpoints)
+		case sectionConfigMaps:
+			err = joinList(c, &set.ConfigMaps)
+		case sectionSecrets:
+			err = joinList(c, &set.Secrets)
+		case sectionNamespaces:
+			err = joinList(c, &set.Namespaces)
+		case sectionNodes:
+			err = joinList(c, &set.Nodes)
+		case sectionClusters:
+			err = joinList(c, &set.Clusters)
+		case sectionPolicies:
+			err = joinList(c, &set.Policies)
 		case sectionPositions:
 			if set.Positions == nil {
 				set.Positions = map[string]schema.Position{}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -164,6 +165,34 @@ func TestSaveAndLoad(t *testing.T) {
 		if n := len(chunkKeys(t, s)); n != parts {
 			t.Errorf("%s: %d keys of chunks are kept for %d parts", c.name, n, parts)
 		}
+	}
+}
+
+// TestEveryKindIsKept: what a set holds of any kind is there after a restart, or the server would forget a part of what it
+// has accepted.
+func TestEveryKindIsKept(t *testing.T) {
+	set := &schema.Set{}
+	v := reflect.ValueOf(set).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Slice {
+			o := reflect.New(f.Type().Elem().Elem())
+			o.Elem().FieldByName("Meta").Set(reflect.ValueOf(schema.Meta{Name: v.Type().Field(i).Name}))
+			f.Set(reflect.Append(f, o))
+		}
+	}
+	if set.Len() < 10 {
+		t.Fatalf("%d kinds", set.Len())
+	}
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	if _, ok := load(t, s); ok {
+		t.Fatal("an empty store says that it has a state")
+	}
+	state := reconcile.State{Fleet: "f", Accepted: set, Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}
+	save(t, s, state)
+	s = reopen(t, s, dir)
+	if got, ok := load(t, s); !ok || text(t, got) != text(t, state) {
+		t.Errorf("loaded %s", text(t, got))
 	}
 }
 
