@@ -198,6 +198,10 @@ func NewObject(k Kind) Object {
 		return &Namespace{}
 	case KindNode:
 		return &Node{}
+	case KindCluster:
+		return &Cluster{}
+	case KindPolicy:
+		return &Policy{}
 	}
 	return nil
 }

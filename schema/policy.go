@@ -1,7 +1,7 @@
 package schema
 
 import (
-	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -228,14 +228,9 @@ func policyKind(k string) bool {
 }
 
 func isPattern(s string) bool {
-	return strings.TrimSpace(s) != "" && !strings.HasPrefix(s, "!") && !strings.HasPrefix(s, "#") && !strings.ContainsAny(s, "\n\r")
-}
-
-// Violation is how a violation of the policy is told; server tells whether it is the server's own.
-func (p *Policy) Violation(message string, server bool) string {
-	whose := "policy"
-	if server {
-		whose = "server's policy"
-	}
-	return fmt.Sprintf("%s %q: %s", whose, p.Name, message)
+	return strings.TrimSpace(s) != "" && !strings.HasPrefix(s, "!") && !strings.HasPrefix(s, "#") && !strings.ContainsAny(s, "\n\r") &&
+		!slices.ContainsFunc(strings.Split(s, "/"), func(part string) bool {
+			_, err := path.Match(part, "")
+			return err != nil || strings.Contains(part, "**") && part != "**"
+		})
 }

@@ -198,7 +198,7 @@ func newRequest(todo []*cuePackage, tags []string) request {
 
 // cuePackage checks what a package declares, as if it had been written in a data file.
 func (e *evaluator) cuePackage(p *cuePackage, r *reply) *fileResult {
-	f := &fileReader{evaluator: e, name: p.first, result: &fileResult{pkg: p.dir, tags: r.Tags}}
+	f := &fileReader{evaluator: e, name: p.first, result: &fileResult{pkg: p.dir, files: p.own, tags: r.Tags}}
 	for _, x := range r.Errors {
 		f.fail(r.place(x.At), x.Object, x.Field, x.Message, x.Hint)
 	}

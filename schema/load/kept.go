@@ -22,6 +22,7 @@ type Cache interface {
 type keptResult struct {
 	Size     int64        `json:"size"` // of the file
 	Package  string       `json:"package,omitempty"`
+	Files    []string     `json:"files,omitempty"` // of the package, that policies may mean
 	Tags     []string     `json:"tags,omitempty"`
 	Warnings []string     `json:"warnings,omitempty"`
 	Objects  []keptObject `json:"objects"`
@@ -37,7 +38,7 @@ type keptObject struct {
 
 func (c *cached) encode() []byte {
 	r := c.result
-	k := keptResult{Size: c.size, Package: r.pkg, Tags: r.tags, Warnings: r.warnings, Objects: []keptObject{}}
+	k := keptResult{Size: c.size, Package: r.pkg, Files: r.files, Tags: r.tags, Warnings: r.warnings, Objects: []keptObject{}}
 	for _, o := range r.objects {
 		b, err := json.Marshal(o.Object)
 		if err != nil {
@@ -58,7 +59,7 @@ func decodeKept(b []byte, tree int) (*cached, error) {
 	if err := json.Unmarshal(b, &k); err != nil {
 		return nil, fmt.Errorf("decode kept result: %w", err)
 	}
-	r := &fileResult{pkg: k.Package, tags: k.Tags, warnings: k.Warnings, kept: true}
+	r := &fileResult{pkg: k.Package, files: k.Files, tags: k.Tags, warnings: k.Warnings, kept: true}
 	for _, x := range k.Objects {
 		o := schema.NewObject(x.Kind)
 		if o == nil {
@@ -67,7 +68,7 @@ func decodeKept(b []byte, tree int) (*cached, error) {
 		if err := json.Unmarshal(x.Object, o); err != nil {
 			return nil, fmt.Errorf("decode kept result: %w", err)
 		}
-		r.objects = append(r.objects, &object{Object: o, form: definitionKey{x.Version, x.Form}, pkg: k.Package, position: x.Position})
+		r.objects = append(r.objects, &object{Object: o, form: definitionKey{x.Version, x.Form}, pkg: k.Package, files: k.Files, position: x.Position})
 	}
 	return &cached{r, k.Size, tree}, nil
 }

@@ -43,6 +43,10 @@ type Config struct {
 	// has is an error of the tree, unless there are Others, which may have it.
 	Tags []string
 
+	// Policies are the server's own: they hold for every object besides those that the tree declares, and nothing in a tree
+	// can change them.
+	Policies []*schema.Policy
+
 	// Evaluate makes the command that evaluates CUE packages: a program that calls [Child], usually this one again. It is run without environment, with
 	// a time limit and one at a time. nil makes CUE packages an error.
 	Evaluate func(context.Context) *exec.Cmd
@@ -52,6 +56,7 @@ type Config struct {
 type Loader struct {
 	roots      []root
 	others     []*object
+	own        []*schema.Policy // the server's
 	part       bool
 	tags       []string // sorted
 	anyTag     bool     // tags that no package has are no error
@@ -68,6 +73,8 @@ type Loader struct {
 	trees int                  // loaded so far
 	fresh map[cacheKey]*cached // what is not in kept yet
 	swept bool                 // kept has nothing any more of what only earlier processes knew
+
+	verdicts map[*object]*verdict // of policies
 }
 
 type cacheKey [sha256.Size]byte
@@ -110,7 +117,7 @@ func New(c Config) (*Loader, error) {
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
-		roots: roots, others: others(c), part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
+		roots: roots, others: others(c), own: c.Policies, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
 		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, kept: c.Cache,
 	}
 	e, err := newEvaluator()
@@ -340,7 +347,11 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		}
 		errs = append(errs, &Error{Position: o.place(c.Path), Object: c.Key.String(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
 	}
-	if len(errs) > 0 {
+	against, err := l.judge(out.Set, first)
+	if err != nil {
+		return nil, err
+	}
+	if errs = append(errs, against...); len(errs) > 0 {
 		errs.sort()
 		return nil, errs.few(treeErrors)
 	}

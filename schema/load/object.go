@@ -19,7 +19,8 @@ func (p place) in(file string) schema.Position {
 
 // fileResult is what one file or CUE package holds. It is shared by all trees that have it and never changed.
 type fileResult struct {
-	pkg      string // directory of a CUE package, "" for a file
+	pkg      string   // directory of a CUE package, "" for a file
+	files    []string // of that package itself
 	objects  []*object
 	tags     []string // that a CUE package has
 	warnings []string
@@ -33,6 +34,7 @@ type object struct {
 
 	form     definitionKey // in which it was written
 	pkg      string        // directory of the CUE package that it came out of
+	files    []string      // of that package itself
 	position schema.Position
 	node     *node   // for the places of its fields; nil if they are read again
 	origin   *origin // what it was read from; nil unless node is nil
@@ -299,7 +301,7 @@ func (f *fileReader) object(n *node, version string, kind schema.Kind, path []st
 		f.fail(n.pos, name, path, err.Error(), "")
 		return
 	}
-	o := &object{Object: decoded, form: form, pkg: f.result.pkg, node: n, position: n.pos.in(f.name)}
+	o := &object{Object: decoded, form: form, pkg: f.result.pkg, files: f.result.files, node: n, position: n.pos.in(f.name)}
 	for _, p := range problems {
 		at := n.find(p.Path)
 		f.fail(at, name, join(path, p.Path...), p.Message, p.Hint)

@@ -63,7 +63,8 @@ type cuePackage struct {
 	root   string // of its module: the nearest directory around it with a cue.mod, or that of the tree
 	module string // path of the module, "" if there is none
 	files  map[string][]byte
-	first  string // the first of its own files, for errors without a place
+	first  string   // the first of its own files, for errors without a place
+	own    []string // all in its directory
 	key    cacheKey
 }
 
@@ -128,6 +129,11 @@ func (p *packages) find(dir string, roots []string) (*cuePackage, error) {
 		return nil, fmt.Errorf("read CUE package %q: its files are gone", dir)
 	}
 	c.first, c.name = first.name, first.pkg
+	for _, f := range files {
+		if f.pkg == c.name {
+			c.own = append(c.own, f.name)
+		}
+	}
 	for d := dir; ; d = path.Dir(d) {
 		if i, err := fs.Stat(p.fsys, path.Join(d, "cue.mod")); err == nil && i.IsDir() {
 			c.root = d

@@ -31,6 +31,10 @@ func inner(path []string) []string {
 		return path
 	}
 	switch rest := path[3:]; {
+	case path[0] == "containers" && path[2] == "resources" && len(rest) == 2 && rest[0] == "limits": // cpu or memory
+		return slices.Concat(path[:2], rest[1:])
+	case path[0] == "containers" && path[2] == "securityContext" && slices.Equal(rest, []string{"privileged"}):
+		return slices.Concat(path[:2], rest)
 	case path[0] == "containers" && path[2] == "args":
 		return slices.Concat(path[:2], []string{"command"}, rest)
 	case path[0] == "containers" && path[2] == "command":

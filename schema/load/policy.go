@@ -1,0 +1,143 @@
+package load
+
+import (
+	"crypto/sha256"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
+
+	"reconciler/schema"
+)
+
+// policy is one policy that is in force for a tree.
+type policy struct {
+	*schema.Policy
+	server bool // the server's own
+	files  []gitignore.Pattern
+}
+
+// policies is all that are in force for a tree, and what they are known by.
+type policies struct {
+	all []*policy
+	key cacheKey
+}
+
+// policiesOf is the policies of a set and the server's own. Where a policy is declared does not matter.
+func (l *Loader) policiesOf(set *schema.Set) policies {
+	var ps policies
+	h := sha256.New()
+	add := func(p *schema.Policy, server bool) {
+		x := &policy{Policy: p, server: server}
+		for _, f := range p.Spec.Match.Files {
+			x.files = append(x.files, gitignore.ParsePattern(f, nil))
+		}
+		ps.all = append(ps.all, x)
+		h.Write([]byte(p.Hash()))
+		if server {
+			h.Write([]byte("server"))
+		}
+	}
+	for _, p := range l.own {
+		add(p, true)
+	}
+	for _, p := range set.Policies {
+		add(p, false)
+	}
+	h.Sum(ps.key[:0])
+	return ps
+}
+
+// meant tells whether a policy is about an object.
+func (p *policy) meant(o *object) bool {
+	if !p.Matches(o.Object) {
+		return false
+	}
+	if len(p.files) == 0 {
+		return true
+	}
+	// What a CUE package declares is in all of its files, wherever CUE says that a value is from: the place of an object is
+	// for its author to choose.
+	names := append(slices.Clone(o.files), o.position.File)
+	return slices.ContainsFunc(names, func(name string) bool {
+		return slices.ContainsFunc(p.files, func(f gitignore.Pattern) bool {
+			return f.Match(strings.Split(path.Clean(name), "/"), false) == gitignore.Exclude
+		})
+	})
+}
+
+// violation is what is wrong with an object, by a policy.
+type violation struct {
+	policy *policy
+	schema.Problem
+}
+
+// verdict is what the policies of a tree said of an object.
+type verdict struct {
+	key        cacheKey // of the policies
+	violations []violation
+	tree       int
+}
+
+// judge holds objects to policies. An object that was judged by the same policies before is not looked at again.
+func (l *Loader) judge(set *schema.Set, objects map[schema.Key]*object) (Errors, error) {
+	ps := l.policiesOf(set)
+	if len(ps.all) == 0 {
+		return nil, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var todo []*object
+	var bad []*object
+	for _, o := range objects {
+		v := l.verdicts[o]
+		if v == nil || v.key != ps.key {
+			todo = append(todo, o)
+			continue
+		}
+		v.tree = l.trees
+		if len(v.violations) > 0 {
+			bad = append(bad, o)
+		}
+	}
+	for _, o := range todo {
+		v := &verdict{key: ps.key, tree: l.trees}
+		for _, p := range ps.all {
+			if !p.meant(o) {
+				continue
+			}
+			for _, x := range p.Violations(o.Object) {
+				v.violations = append(v.violations, violation{p, x})
+			}
+		}
+		l.verdicts[o] = v
+		if len(v.violations) > 0 {
+			bad = append(bad, o)
+		}
+	}
+	for o, v := range l.verdicts {
+		if v.tree <= l.trees-keepTrees {
+			delete(l.verdicts, o)
+		}
+	}
+	var errs Errors
+	for _, o := range bad {
+		for _, v := range l.verdicts[o].violations {
+			errs = append(errs, v.error(o))
+		}
+	}
+	return errs, nil
+}
+
+// error tells a violation of o.
+func (v *violation) error(o *object) *Error {
+	whose := "policy"
+	if v.policy.server {
+		whose = "server's policy"
+	}
+	return &Error{
+		Position: o.place(v.Path), Object: o.Key().String(), Field: dotted(o.written(v.Path)),
+		Message: whose + " " + `"` + v.policy.Name + `": ` + v.Message, Hint: strings.TrimSpace(v.policy.Spec.Message),
+	}
+}
