@@ -11,6 +11,9 @@ import (
 // Version is the apiVersion of what is written.
 const Version = "v1"
 
+// ownVersion is that of kinds that are this project's own.
+const ownVersion = "reconciler/v1"
+
 type typeMeta struct {
 	APIVersion string      `json:"apiVersion"`
 	Kind       schema.Kind `json:"kind"`
@@ -127,11 +130,21 @@ type node struct {
 	*schema.Node
 }
 
+type cluster struct {
+	typeMeta
+	*schema.Cluster
+}
+
+type policy struct {
+	typeMeta
+	*schema.Policy
+}
+
 // FirstPort is what v1 has no word for: that a service goes to the first port of a pod's first container, as a service of
 // v1beta1 without containerPort does.
 const FirstPort = "v1 cannot say \"the first port of the first container\"; the port of the service is what v1 takes"
 
-// Write is the value whose JSON is o, in canonical form, as people write it. The problems are what v1 cannot say of it, with
+// Write is the value whose JSON is o, in canonical form, as people write it; of a Cluster or Policy in reconciler/v1. The problems are what v1 cannot say of it, with
 // paths of o; the value is without that.
 func Write(o schema.Object) (any, []schema.Problem) {
 	m := meta(*o.Metadata())
@@ -161,6 +174,10 @@ func Write(o schema.Object) (any, []schema.Problem) {
 		return namespace{t, o}, nil
 	case *schema.Node:
 		return node{t, o}, nil
+	case *schema.Cluster:
+		return cluster{typeMeta{ownVersion, schema.KindCluster}, o}, nil
+	case *schema.Policy:
+		return policy{typeMeta{ownVersion, schema.KindPolicy}, o}, nil
 	}
 	panic(fmt.Sprintf("v1: object of type %T", o))
 }
