@@ -59,13 +59,18 @@ func newLoader(c load.Config) (*load.Loader, error) {
 
 // loadManifests loads one tree.
 func loadManifests(tree fs.FS, c load.Config) (*schema.Set, []string, error) {
-	l, err := newLoader(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := l.Tree(tree)
+	r, err := loadTree(tree, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	return r.Set, r.Warnings, nil
+}
+
+// loadTree is as loadManifests.
+func loadTree(tree fs.FS, c load.Config) (*load.Result, error) {
+	l, err := newLoader(c)
+	if err != nil {
+		return nil, err
+	}
+	return l.Tree(tree)
 }

@@ -20,32 +20,39 @@ const stdinMost = 16 << 20
 
 // checkStdin loads the standard input as one file. Without an ending, name is JSON or YAML as the first character says.
 func checkStdin(r io.Reader, name string, tags []string) (*schema.Set, []string, error) {
+	result, file, err := checkStdinResult(r, name, tags)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range result.Warnings {
+		result.Warnings[i] = strings.ReplaceAll(result.Warnings[i], file, name)
+	}
+	for k, p := range result.Set.Positions {
+		if p.File == file {
+			p.File = name
+			result.Set.Positions[k] = p
+		}
+	}
+	return result.Set, result.Warnings, nil
+}
+
+// checkStdinResult is as checkStdin; file is what the standard input is called in the result, instead of name.
+func checkStdinResult(r io.Reader, name string, tags []string) (result *load.Result, file string, err error) {
 	b, err := io.ReadAll(io.LimitReader(r, stdinMost))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read standard input: %w", err)
+		return nil, "", fmt.Errorf("read standard input: %w", err)
 	}
-	file := path.Base(name)
+	file = path.Base(name)
 	if !slices.Contains(manifests, path.Ext(name)) {
 		if path.Ext(name) != "" {
-			return nil, nil, fmt.Errorf("%q is no manifest: its name ends in none of %s", name, strings.Join(manifests, " "))
+			return nil, "", fmt.Errorf("%q is no manifest: its name ends in none of %s", name, strings.Join(manifests, " "))
 		}
 		file += ".yaml"
 		if text := bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\ufeff")), " \t\r\n"); len(text) > 0 && (text[0] == '{' || text[0] == '[') {
 			file = path.Base(name) + ".json"
 		}
 	}
-	set, warnings, err := loadManifests(memory{file, b}, load.Config{Tags: tags, Part: true})
-	for i := range warnings {
-		warnings[i] = strings.ReplaceAll(warnings[i], file, name)
-	}
-	if set != nil {
-		for k, p := range set.Positions {
-			if p.File == file {
-				p.File = name
-				set.Positions[k] = p
-			}
-		}
-	}
+	result, err = loadTree(memory{file, b}, load.Config{Tags: tags, Part: true})
 	var all load.Errors
 	if errors.As(err, &all) {
 		for _, e := range all {
@@ -55,7 +62,7 @@ func checkStdin(r io.Reader, name string, tags []string) (*schema.Set, []string,
 			e.Message = strings.ReplaceAll(e.Message, file, name)
 		}
 	}
-	return set, warnings, err
+	return result, file, err
 }
 
 // memory is a tree of one file.

@@ -105,41 +105,51 @@ func counts(set *schema.Set) string {
 	return strings.Join(out, ", ")
 }
 
-// check loads what an argument names. Positions are given as seen from here.
+// check loads what an argument names. Positions of errors are given as seen from here.
 func check(arg string, c load.Config) (*schema.Set, []string, error) {
+	r, _, err := checkResult(arg, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.Set, r.Warnings, nil
+}
+
+// checkResult is as check; below is where the files of the result are, as seen from here.
+func checkResult(arg string, c load.Config) (r *load.Result, below string, err error) {
 	i, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		w, notHere := git.OpenWorktree(".")
 		if notHere != nil {
-			return nil, nil, err
+			return nil, "", err
 		}
 		_, tree, unknown := w.Resolve(arg)
 		if unknown != nil {
-			return nil, nil, hinted{fmt.Errorf("%q is neither a path nor a revision here", arg), "name a folder, a file, a branch, a tag or a commit"}
+			return nil, "", hinted{fmt.Errorf("%q is neither a path nor a revision here", arg), "name a folder, a file, a branch, a tag or a commit"}
 		}
-		return loadManifests(tree, c)
+		r, err := loadTree(tree, c)
+		return r, "", err
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	tree, below := os.DirFS(arg), arg
 	if !i.IsDir() {
 		if !slices.Contains(manifests, filepath.Ext(arg)) {
-			return nil, nil, fmt.Errorf("%q is no manifest: its name ends in none of %s", arg, strings.Join(manifests, " "))
+			return nil, "", fmt.Errorf("%q is no manifest: its name ends in none of %s", arg, strings.Join(manifests, " "))
 		}
 		below = filepath.Dir(arg)
 		tree = oneFile{os.DirFS(below), filepath.Base(arg)}
 		c.Part = true
 	}
 	c.Path = ""
-	set, warnings, err := loadManifests(tree, c)
+	r, err = loadTree(tree, c)
 	var all load.Errors
 	if errors.As(err, &all) {
 		for _, e := range all {
 			e.Position.File = filepath.ToSlash(filepath.Join(below, e.Position.File))
 		}
 	}
-	return set, warnings, err
+	return r, below, err
 }
 
 // printReport prints what was found, and is an error if anything was.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"reconciler/schema"
+	"reconciler/schema/v1"
 	"reconciler/schema/v1beta1"
 )
 
@@ -70,7 +71,7 @@ func (o *object) inherited(f *object) bool {
 // written is a path of the canonical object as the person wrote it.
 func (o *object) written(path []string) []string {
 	if !old(o.form.version) {
-		return path
+		return v1.Path(path)
 	}
 	p := slices.Clone(v1beta1.Path(o.form.kind, path))
 	var tree *node
