@@ -16,6 +16,7 @@ import (
 // decision about the structure: data flows one way, and adapters never import each other.
 var imports = map[string]string{
 	"schema":                            "",
+	"schema/explain":                    "schema/load",
 	"schema/load":                       "schema schema/v1 schema/v1beta1",
 	"schema/load/kept":                  "",
 	"schema/v1":                         "schema",

@@ -111,7 +111,7 @@ Exit codes: 0 success; 1 diff found changes, validate found errors, or what stat
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "run", Title: "Run:"})
-	for _, c := range []*cobra.Command{newDiff(), newStatus(), newGet(), newDescribe(), newLogs(), newValidate(), newConvert()} {
+	for _, c := range []*cobra.Command{newDiff(), newStatus(), newGet(), newDescribe(), newLogs(), newValidate(), newConvert(), newExplain()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}

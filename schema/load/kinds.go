@@ -42,6 +42,27 @@ var apiVersions = []apiVersion{
 	{versionOwn, schema.ReconcilerCUE, ownDecoders},
 }
 
+// Version is the source of the definitions of one apiVersion, and for which kinds documents are read.
+type Version struct {
+	Name  string
+	CUE   string
+	Kinds []string // of definitions: # and this
+}
+
+// Versions is the apiVersions that are read, those that are preferred first.
+func Versions() []Version {
+	var out []Version
+	for _, v := range apiVersions {
+		l := Version{Name: v.name, CUE: v.cue}
+		for k := range v.decoders {
+			l.Kinds = append(l.Kinds, string(k))
+		}
+		slices.Sort(l.Kinds)
+		out = append(out, l)
+	}
+	return out
+}
+
 var ownDecoders = map[schema.Kind]decoder{
 	schema.KindCluster: plain[schema.Cluster],
 	schema.KindPolicy:  plain[schema.Policy],
