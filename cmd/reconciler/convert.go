@@ -272,6 +272,13 @@ func each(v any, path []string, f func([]string)) {
 	}
 }
 
+// objectList is a List.
+type objectList struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Items      []json.RawMessage `json:"items"`
+}
+
 // print writes the objects, separated as the format wants it.
 func (w *conversion) print(out io.Writer) error {
 	var text []byte
@@ -286,11 +293,7 @@ func (w *conversion) print(out io.Writer) error {
 			items[i] = t
 		}
 		var err error
-		text, err = encode(struct {
-			APIVersion string            `json:"apiVersion"`
-			Kind       string            `json:"kind"`
-			Items      []json.RawMessage `json:"items"`
-		}{w.to, "List", items}, w.format)
+		text, err = encode(objectList{w.to, "List", items}, w.format)
 		if err != nil {
 			return err
 		}

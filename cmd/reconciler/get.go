@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +17,8 @@ import (
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
 	"reconciler/schema"
+	v1 "reconciler/schema/v1"
+	"reconciler/schema/v1beta1"
 )
 
 // addNamespaceFlag adds -n.
@@ -50,20 +53,28 @@ func newGet() *cobra.Command {
 	c := &cobra.Command{
 		Use: "get minions|pods|services|rc [ID]", Short: "List what runs, in the columns of 2014", Args: cobra.RangeArgs(1, 2),
 		Long: `List minions, pods, services or replication controllers. -o json and -o yaml print the objects as the v1beta1 API of
-2014 did.
+2014 did; with --output-version v1 as one would write them today, without status.
 
 Of a pod that is being replaced both instances are shown, by the names of the instances, and the one that goes away is
 marked as draining.`,
-		Example:   "  reconciler get pods\n  reconciler get services db -o json\n  reconciler get minions",
+		Example:   "  reconciler get pods\n  reconciler get services db -o json\n  reconciler get pods -o yaml --output-version v1\n  reconciler get minions",
 		ValidArgs: []string{"minions", "pods", "services", "rc"},
 	}
 	server, namespace, output := addServerFlag(c), addNamespaceFlag(c), addOutputFlag(c)
 	all := c.Flags().BoolP("all-namespaces", "A", false, "of all namespaces")
+	version := c.Flags().String("output-version", v1beta1.Version1, "v1beta1 or v1, of -o")
+	_ = c.RegisterFlagCompletionFunc("output-version", cobra.FixedCompletions([]string{v1beta1.Version1, v1.Version}, cobra.ShellCompDirectiveNoFileComp))
 	headers := c.Flags().Bool("no-headers", false, "leave the line of column names out")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := resource(args[0])
 		if err != nil {
 			return err
+		}
+		if *version != v1beta1.Version1 && *version != v1.Version {
+			return fmt.Errorf("unknown output version %q: v1beta1 or v1", *version)
+		}
+		if cmd.Flags().Changed("output-version") && *output == "" {
+			return hinted{errors.New("--output-version is of -o json and -o yaml"), "the table has one form"}
 		}
 		v, err := fetchView(cmd.Context(), *server)
 		if err != nil {
@@ -75,6 +86,9 @@ marked as draining.`,
 		}
 		if len(args) == 2 {
 			v.name = args[1]
+		}
+		if *output != "" && *version == v1.Version {
+			return v.printV1(cmd.OutOrStdout(), r, *output)
 		}
 		if *output != "" {
 			return v.printObjects(cmd.OutOrStdout(), r, *output)

@@ -29,7 +29,7 @@ func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 const (
 	exitOK      = 0
 	exitChanges = 1 // diff: there is something to do; local status: something does not run; status --wait: it does not become as declared
-	exitInvalid = 1 // validate: a manifest is not valid
+	exitInvalid = 1 // validate, convert: a manifest is not valid; convert: the version cannot say it
 	exitError   = 2
 )
 
@@ -101,7 +101,7 @@ func newRoot() *cobra.Command {
 		Long: `reconciler runs containers on a fleet of Linux hosts (minions) from a Git repository of Pod, Service and
 ReplicationController definitions. There is no API server: push to the repository, and the fleet follows.
 
-Exit codes: 0 success; 1 diff found changes, validate found errors, or what status --wait waits for does not come;
+Exit codes: 0 success; 1 diff found changes, validate or convert found errors, or what status --wait waits for does not come;
 2 error.`,
 		Example: `  reconciler local up              a cluster of three minions on this machine
   reconciler diff                  what a push of this working tree would change

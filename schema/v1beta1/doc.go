@@ -8,5 +8,8 @@
 // Out: [Pod], [Service], [ReplicationController], [Minion] and their lists print what `kubectl get -o json` printed, with
 // the same fields in the same order.
 //
+// [Write] writes an object as people did, without what only a server adds, in v1beta1 or v1beta2, and tells what that cannot
+// say.
+//
 // The package is pure.
 package v1beta1
