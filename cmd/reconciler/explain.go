@@ -103,7 +103,13 @@ func kindOf(kinds []explain.Field, path string) (explain.Field, []string, error)
 			known = append(known, k.Name)
 		}
 	}
-	return explain.Field{}, nil, hinted{fmt.Errorf("unknown kind %q", parts[0]), explain.DidYouMean(parts[0], known)}
+	err := fmt.Errorf("unknown kind %q", parts[0])
+	if all, _ := kindsOf(""); len(all) > len(kinds) { // of one version
+		if k, _, elsewhere := kindOf(all, parts[0]); elsewhere == nil {
+			return explain.Field{}, nil, hinted{fmt.Errorf("%s has no %s", kinds[0].Version, k.Name), "it is a kind of " + k.Version}
+		}
+	}
+	return explain.Field{}, nil, hinted{err, explain.DidYouMean(parts[0], known)}
 }
 
 func printKinds(w io.Writer, kinds []explain.Field) {
