@@ -28,6 +28,7 @@ import (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	dir, repo, branch, path, listen, socket string
+	policies                                string
 	poll                                    time.Duration
 	noWatch                                 bool
 	portalNet, podNet                       string
@@ -62,6 +63,7 @@ nothing changes.`,
 	f.StringVar(&o.path, "path", "", "folder of the repository that holds the manifests (default: all of it)")
 	f.StringArrayVar(&o.sources, "source", nil, "one of several sources, as NAME=REPO[#[BRANCH][:PATH]], in place of --repo, --branch and --path; may be repeated")
 	f.StringArrayVar(&o.tags, "tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated")
+	f.StringVar(&o.policies, "policies", "", "folder of policies that hold besides those in Git, which no push can change; read at the start")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:7443", "address and port for the agents")
 	f.StringVar(&o.socket, "socket", defaultSockets[0], "unix socket for the command line")
 	f.DurationVar(&o.poll, "poll", 30*time.Second, "how often the branch is looked at without a notification")
@@ -135,6 +137,9 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return fmt.Errorf("make server directory: %w", err)
+	}
+	if of.Policies, err = loadPolicies(o.policies); err != nil {
+		return err
 	}
 	of.Cache = openCache(filepath.Join(o.dir, "manifests"), log)
 	loader, err := newLoader(of)

@@ -19,8 +19,8 @@ import (
 const stdinMost = 16 << 20
 
 // checkStdin loads the standard input as one file. Without an ending, name is JSON or YAML as the first character says.
-func checkStdin(r io.Reader, name string, tags []string) (*schema.Set, []string, error) {
-	result, file, err := checkStdinResult(r, name, tags)
+func checkStdin(r io.Reader, name string, c load.Config) (*schema.Set, []string, error) {
+	result, file, err := checkStdinResult(r, name, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,7 +37,7 @@ func checkStdin(r io.Reader, name string, tags []string) (*schema.Set, []string,
 }
 
 // checkStdinResult is as checkStdin; file is what the standard input is called in the result, instead of name.
-func checkStdinResult(r io.Reader, name string, tags []string) (result *load.Result, file string, err error) {
+func checkStdinResult(r io.Reader, name string, c load.Config) (result *load.Result, file string, err error) {
 	b, err := io.ReadAll(io.LimitReader(r, stdinMost))
 	if err != nil {
 		return nil, "", fmt.Errorf("read standard input: %w", err)
@@ -52,7 +52,8 @@ func checkStdinResult(r io.Reader, name string, tags []string) (result *load.Res
 			file = path.Base(name) + ".json"
 		}
 	}
-	result, err = loadTree(memory{file, b}, load.Config{Tags: tags, Part: true})
+	c.Part = true
+	result, err = loadTree(memory{file, b}, c)
 	var all load.Errors
 	if errors.As(err, &all) {
 		for _, e := range all {

@@ -42,6 +42,7 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 	output := c.Flags().StringP("output", "o", "text", "text, json, sarif or github")
 	path := c.Flags().String("path", "", "folder of a revision that holds the manifests, as the server's --path")
 	tags := c.Flags().StringArray("tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated")
+	policies := c.Flags().String("policies", "", "folder of policies that hold besides those of the manifests, as the server's --policies")
 	stdinName := c.Flags().String("stdin-name", "<stdin>", "name of the standard input in errors; its ending says what it is")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "sarif", "github"}, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,6 +52,10 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 		if len(args) == 0 {
 			args = []string{"."}
 		}
+		own, err := loadPolicies(*policies)
+		if err != nil {
+			return err
+		}
 		var report load.Report
 		var unchecked error
 		for _, arg := range args {
@@ -58,9 +63,9 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 			var warnings []string
 			var err error
 			if arg == "-" {
-				set, warnings, err = checkStdin(cmd.InOrStdin(), *stdinName, *tags)
+				set, warnings, err = checkStdin(cmd.InOrStdin(), *stdinName, load.Config{Tags: *tags, Policies: own})
 			} else {
-				set, warnings, err = check(arg, load.Config{Path: *path, Tags: *tags})
+				set, warnings, err = check(arg, load.Config{Path: *path, Tags: *tags, Policies: own})
 			}
 			var all load.Errors
 			if err != nil && !errors.As(err, &all) {
@@ -97,6 +102,9 @@ func counts(set *schema.Set) string {
 	var out []string
 	for _, k := range kinds {
 		word := cmp.Or(words[k], string(k))
+		if count[k] != 1 && k == schema.KindPolicy {
+			word = "Policies"
+		}
 		if count[k] != 1 && !strings.HasSuffix(word, "s") {
 			word += "s"
 		}

@@ -45,6 +45,11 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 			return fmt.Errorf("write reply: %w", err)
 		}
 	}
+	for _, j := range q.Judgments {
+		if err := out.Encode(q.judge(j)); err != nil {
+			return fmt.Errorf("write reply: %w", err)
+		}
+	}
 	return nil
 }
 

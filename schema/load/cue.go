@@ -91,7 +91,7 @@ func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), treeTime)
 	defer cancel()
 	for len(todo) > 0 {
-		replies, reason, slow, err := l.child(ctx, todo)
+		replies, reason, slow, err := l.child(ctx, newRequest(todo, l.tags))
 		if err != nil {
 			out[todo[0]] = outcome{err: err}
 			return out
@@ -119,8 +119,9 @@ func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 
 // child runs one child. It returns the replies that came, in order, and why there are not more; slow
 // tells that the next took too long.
-func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*reply, reason string, slow bool, err error) {
-	in, err := json.Marshal(newRequest(todo, l.tags))
+func (l *Loader) child(ctx context.Context, q request) (replies []*reply, reason string, slow bool, err error) {
+	todo := len(q.Packages) + len(q.Judgments)
+	in, err := json.Marshal(q)
 	if err != nil {
 		return nil, "", false, fmt.Errorf("write request to evaluate CUE packages: %w", err)
 	}
@@ -146,7 +147,7 @@ func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*repl
 	}
 	limited := &io.LimitedReader{R: stdout, N: maxReply}
 	d := json.NewDecoder(limited)
-	for len(replies) < len(todo) {
+	for len(replies) < todo {
 		r := &reply{}
 		if err = d.Decode(r); err != nil {
 			break
@@ -155,7 +156,7 @@ func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*repl
 		timer.Reset(packageTime)
 	}
 	switch {
-	case len(replies) == len(todo):
+	case len(replies) == todo:
 		cancel(nil) // it has nothing more to do
 	case limited.N <= 0:
 		cancel(fmt.Errorf("its objects have more than %d bytes", maxReply))
@@ -164,7 +165,7 @@ func (l *Loader) child(ctx context.Context, todo []*cuePackage) (replies []*repl
 	}
 	ended := cmd.Wait()
 	switch cause := context.Cause(ctx); {
-	case len(replies) == len(todo):
+	case len(replies) == todo:
 	case cause != nil:
 		reason = cause.Error()
 	case words.says("out of memory", "cannot allocate memory", "failed to reserve"):

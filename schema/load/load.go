@@ -75,6 +75,7 @@ type Loader struct {
 	swept bool                 // kept has nothing any more of what only earlier processes knew
 
 	verdicts map[*object]*verdict // of policies
+	compiled cacheKey             // the policies whose rules are known to be right
 }
 
 type cacheKey [sha256.Size]byte

@@ -80,29 +80,17 @@ type verdict struct {
 	tree       int
 }
 
-// judge holds objects to policies. An object that was judged by the same policies before is not looked at again.
+// judge holds objects to policies. An object that was judged by the same policies before is not looked at again. The error
+// is that rules in CUE could not be evaluated at all.
 func (l *Loader) judge(set *schema.Set, objects map[schema.Key]*object) (Errors, error) {
 	ps := l.policiesOf(set)
 	if len(ps.all) == 0 {
 		return nil, nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var todo []*object
-	var bad []*object
-	for _, o := range objects {
-		v := l.verdicts[o]
-		if v == nil || v.key != ps.key {
-			todo = append(todo, o)
-			continue
-		}
-		v.tree = l.trees
-		if len(v.violations) > 0 {
-			bad = append(bad, o)
-		}
-	}
+	todo, compiled := l.unjudged(ps, objects)
+	fresh := make(map[*object]*verdict, len(todo))
 	for _, o := range todo {
-		v := &verdict{key: ps.key, tree: l.trees}
+		v := &verdict{key: ps.key}
 		for _, p := range ps.all {
 			if !p.meant(o) {
 				continue
@@ -111,23 +99,55 @@ func (l *Loader) judge(set *schema.Set, objects map[schema.Key]*object) (Errors,
 				v.violations = append(v.violations, violation{p, x})
 			}
 		}
-		l.verdicts[o] = v
-		if len(v.violations) > 0 {
-			bad = append(bad, o)
+		fresh[o] = v
+	}
+	errs, err := l.byRules(ps, todo, fresh, compiled, objects)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for o, v := range fresh {
+		if v.tree = l.trees; len(errs) == 0 {
+			l.verdicts[o] = v
 		}
+	}
+	if len(errs) == 0 {
+		l.compiled = ps.key
 	}
 	for o, v := range l.verdicts {
 		if v.tree <= l.trees-keepTrees {
 			delete(l.verdicts, o)
 		}
 	}
-	var errs Errors
-	for _, o := range bad {
-		for _, v := range l.verdicts[o].violations {
-			errs = append(errs, v.error(o))
+	for _, o := range objects {
+		v := fresh[o]
+		if v == nil {
+			v = l.verdicts[o]
+		}
+		if v == nil { // another tree's policies came between
+			continue
+		}
+		for _, x := range v.violations {
+			errs = append(errs, x.error(o))
 		}
 	}
 	return errs, nil
+}
+
+// unjudged is the objects that these policies have not judged, sorted, and whether their rules are known to be right.
+func (l *Loader) unjudged(ps policies, objects map[schema.Key]*object) (todo []*object, compiled bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range objects {
+		if v := l.verdicts[o]; v == nil || v.key != ps.key {
+			todo = append(todo, o)
+		} else {
+			v.tree = l.trees
+		}
+	}
+	slices.SortFunc(todo, func(a, b *object) int { return a.Key().Compare(b.Key()) })
+	return todo, l.compiled == ps.key
 }
 
 // error tells a violation of o.

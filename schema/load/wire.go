@@ -1,6 +1,7 @@
 package load
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,16 @@ type request struct {
 	Files    [][]byte // content, each once
 	Packages []requestPackage
 	Tags     []string // "name=value", for those packages that have the name
+
+	Rules     []string          // in CUE, of policies
+	Objects   []json.RawMessage // in v1
+	Judgments []requestJudgment // one reply follows for each, after those for the packages
+}
+
+// requestJudgment is objects that are to be judged by one rule. None: whether the rule is one.
+type requestJudgment struct {
+	Rule    int   // index into request.Rules
+	Objects []int // indexes into request.Objects
 }
 
 type requestPackage struct {
@@ -24,6 +35,15 @@ type reply struct {
 	Files   []string // that places are in
 	Objects []*wireNode
 	Errors  []wireError
+
+	Violations []wireViolation
+}
+
+// wireViolation is what is wrong with an object of a judgment. Path is of the object in v1.
+type wireViolation struct {
+	Object  int // index into requestJudgment.Objects
+	Path    []string
+	Message string
 }
 
 type wireError struct {
