@@ -62,11 +62,11 @@ Exit codes: 0 written; 1 invalid, or the version cannot say it; 2 could not be r
 		if len(args) == 0 {
 			args = []string{"."}
 		}
-		inputs, err := readInputs(cmd, args, load.Config{Path: *path, Tags: *tags}, *stdinName)
+		inputs, err := readInputs(cmd, args, load.Config{Path: *path, Tags: *tags, Unjudged: true}, *stdinName)
 		if err != nil {
 			return err
 		}
-		l, err := load.New(load.Config{Part: true})
+		l, err := load.New(load.Config{Part: true, Unjudged: true})
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func readInputs(cmd *cobra.Command, args []string, c load.Config, stdinName stri
 		var err error
 		if arg == "-" {
 			var file string
-			in.Result, file, err = checkStdinResult(cmd.InOrStdin(), stdinName, c.Tags)
+			in.Result, file, err = checkStdinResult(cmd.InOrStdin(), stdinName, c)
 			in.file = func(f string) string {
 				if f == file {
 					return stdinName

@@ -47,6 +47,9 @@ type Config struct {
 	// can change them.
 	Policies []*schema.Policy
 
+	// Unjudged leaves out what policies say: for what reads objects and never brings them into force.
+	Unjudged bool
+
 	// Evaluate makes the command that evaluates CUE packages: a program that calls [Child], usually this one again. It is run without environment, with
 	// a time limit and one at a time. nil makes CUE packages an error.
 	Evaluate func(context.Context) *exec.Cmd
@@ -57,6 +60,7 @@ type Loader struct {
 	roots      []root
 	others     []*object
 	own        []*schema.Policy // the server's
+	unjudging  bool             // policies are not obeyed
 	part       bool
 	tags       []string // sorted
 	anyTag     bool     // tags that no package has are no error
@@ -118,7 +122,7 @@ func New(c Config) (*Loader, error) {
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
-		roots: roots, others: others(c), own: c.Policies, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
+		roots: roots, others: others(c), own: c.Policies, unjudging: c.Unjudged, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
 		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, kept: c.Cache,
 	}
 	e, err := newEvaluator()

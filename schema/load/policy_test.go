@@ -122,3 +122,27 @@ func TestJudgedAgainAfterFailure(t *testing.T) {
 		fail = false
 	}
 }
+
+// TestEndlessRule: a rule without end is an error at its policy, and the others are obeyed.
+func TestEndlessRule(t *testing.T) {
+	endless := `apiVersion: reconciler/v1
+kind: Policy
+metadata: {name: endless}
+spec: {cue: "import \"list\"\npod: spec: n: len(list.Range(0, 50000000, 1))"}
+`
+	_, err := newLoader(t, "").Tree(tree("a.yaml", pod, "e.yaml", endless, "p.yaml", strings.Replace(imagePolicy, "%", "q:", 1)))
+	if err == nil || !strings.Contains(err.Error(), "e.yaml:4:13: Policy/endless: spec.cue: was not evaluated: ") || !strings.Contains(err.Error(), "a.yaml:4:38: Pod/a: spec.containers[0].image: policy \"p\": ") {
+		t.Error(err)
+	}
+}
+
+// TestUnjudged: what only reads objects is not held to policies.
+func TestUnjudged(t *testing.T) {
+	l, err := load.New(load.Config{Unjudged: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Tree(tree("a.yaml", pod, "p.yaml", strings.Replace(imagePolicy, "%", "q:", 1))); err != nil {
+		t.Error(err)
+	}
+}
