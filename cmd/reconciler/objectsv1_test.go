@@ -13,7 +13,7 @@ import (
 
 // TestGetV1 prints declared objects as v1: what is printed loads again, with the address that was chosen.
 func TestGetV1(t *testing.T) {
-	set, _, err := checkStdin(strings.NewReader(pod("web", "name: db", "")+"---\n"+oldService), "<stdin>", nil)
+	set, _, err := checkStdin(strings.NewReader(pod("web", "name: db", "")+"---\n"+oldService), "<stdin>", load.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
