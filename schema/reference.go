@@ -1,6 +1,9 @@
 package schema
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // Reference is one ConfigMap or Secret, of its own namespace, that a pod uses.
 type Reference struct {
@@ -32,7 +35,10 @@ func (s *PodSpec) References() []Reference {
 		of    []Container
 	}{{"initContainers", s.InitContainers}, {"containers", s.Containers}} {
 		for i := range l.of {
-			out = append(out, l.of[i].references([]string{l.field, strconv.Itoa(i)})...)
+			k := &l.of[i]
+			if len(k.EnvFrom) > 0 || slices.ContainsFunc(k.Env, func(e EnvVar) bool { return e.ValueFrom != nil }) {
+				out = append(out, k.references([]string{l.field, strconv.Itoa(i)})...)
+			}
 		}
 	}
 	for i, r := range s.ImagePullSecrets {

@@ -17,10 +17,10 @@ type Clash struct {
 // namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; and references to
 // ConfigMaps and Secrets that are not there; and a second Cluster.
 func (s *Set) Check() []Clash {
-	c := &setChecker{set: s, have: make(map[Key]Object, s.Len())}
-	for o := range s.Objects() {
-		c.have[o.Key()] = o
-	}
+	c := &setChecker{set: s, have: map[Key]Object{}}
+	note(c.have, s.Endpoints)
+	note(c.have, s.ConfigMaps)
+	note(c.have, s.Secrets)
 	c.names()
 	c.services()
 	c.references()
@@ -28,23 +28,43 @@ func (s *Set) Check() []Clash {
 	return c.clashes
 }
 
+func note[T Object](have map[Key]Object, l []T) {
+	for _, o := range l {
+		have[o.Key()] = o
+	}
+}
+
 type setChecker struct {
 	set     *Set
-	have    map[Key]Object
+	have    map[Key]Object // that others refer to
 	clashes []Clash
 }
 
-// taken adds a clash if something of seen has the key already, and takes it otherwise.
-func (c *setChecker) taken(seen map[string]Key, by Key, key, message, hint string, path ...string) {
+// taken adds a clash, which problem describes, if something of seen has the key already, and takes it otherwise.
+func taken[K comparable](c *setChecker, seen map[K]Key, by Key, key K, problem func() Problem) {
 	if o, ok := seen[key]; ok && o != by {
-		c.clashes = append(c.clashes, Clash{by, o, Problem{Path: path, Message: message, Hint: hint}})
+		c.clashes = append(c.clashes, Clash{by, o, problem()})
 		return
 	}
 	seen[key] = by
 }
 
+// socket is a port of an address; none of every minion.
+type socket struct {
+	address  string
+	port     uint16
+	protocol Protocol
+}
+
 // names finds objects, other than services, whose ids of 2014 differ in what DNS does not tell apart.
 func (c *setChecker) names() {
+	odd := false
+	for o := range c.set.Objects() {
+		odd = odd || strings.ContainsAny(o.Key().Name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+	}
+	if !odd {
+		return // as in most fleets
+	}
 	seen := make(map[Key]Key, c.set.Len())
 	for o := range c.set.Objects() {
 		k := o.Key()
@@ -61,20 +81,28 @@ func (c *setChecker) names() {
 }
 
 func (c *setChecker) services() {
-	prefixes, portals, public, ports := map[string]Key{}, map[string]Key{}, map[string]Key{}, map[string]Key{}
+	prefixes, portals, sockets := map[[2]string]Key{}, map[string]Key{}, map[socket]Key{}
 	for _, v := range c.set.Services {
 		k := v.Key()
 		prefix := VariablePrefix(v.Name)
-		c.taken(prefixes, k, v.Namespace+"/"+prefix, fmt.Sprintf("its variables (%s_SERVICE_HOST, ...) have the names of those", prefix), "rename one of the two", "metadata", "name")
+		taken(c, prefixes, k, [2]string{v.Namespace, prefix}, func() Problem {
+			return Problem{[]string{"metadata", "name"}, fmt.Sprintf("its variables (%s_SERVICE_HOST, ...) have the names of those", prefix), "rename one of the two"}
+		})
 		if v.Spec.ClusterIP != "" && v.Spec.ClusterIP != Headless {
-			c.taken(portals, k, v.Spec.ClusterIP, "asks for the address", "leave it out and an address is chosen", "spec", "clusterIP")
+			taken(c, portals, k, v.Spec.ClusterIP, func() Problem {
+				return Problem{[]string{"spec", "clusterIP"}, "asks for the address", "leave it out and an address is chosen"}
+			})
 		}
 		for i, p := range v.Spec.Ports {
 			for j, ip := range v.Spec.ExternalIPs {
-				c.taken(public, k, fmt.Sprintf("%s %d/%s", ip, p.Port, p.Protocol.Proto()), fmt.Sprintf("%s:%d is a public address", ip, p.Port), "", "spec", "externalIPs", strconv.Itoa(j))
+				taken(c, sockets, k, socket{ip, p.Port, p.Protocol.Proto()}, func() Problem {
+					return Problem{[]string{"spec", "externalIPs", strconv.Itoa(j)}, fmt.Sprintf("%s:%d is a public address", ip, p.Port), ""}
+				})
 			}
 			if p.NodePort != 0 {
-				c.taken(ports, k, fmt.Sprintf("%d/%s", p.NodePort, p.Protocol.Proto()), "asks for the port of the minions", "leave it out and a port is chosen", "spec", "ports", strconv.Itoa(i), "nodePort")
+				taken(c, sockets, k, socket{"", p.NodePort, p.Protocol.Proto()}, func() Problem {
+					return Problem{[]string{"spec", "ports", strconv.Itoa(i), "nodePort"}, "asks for the port of the minions", "leave it out and a port is chosen"}
+				})
 			}
 		}
 		if e, ok := c.have[Key{KindEndpoints, v.Namespace, v.Name}]; ok && len(v.Spec.Selector) > 0 {
