@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -29,9 +30,18 @@ type evaluator struct {
 	values  map[string]cue.Value // by version
 }
 
-// newEvaluator reads the definitions. An error is one of them: they use what shapes do not have.
+// newEvaluator is an evaluator of the definitions.
 func newEvaluator() (*evaluator, error) {
-	e := &evaluator{defs: map[definitionKey]definition{}}
+	defs, err := definitions()
+	return &evaluator{defs: defs}, err
+}
+
+// definitions are the same for every loader, and take a tenth of a second. An error is one of them: they use what shapes do
+// not have.
+var definitions = sync.OnceValues(readDefinitions)
+
+func readDefinitions() (map[definitionKey]definition, error) {
+	defs := map[definitionKey]definition{}
 	ctx := cuecontext.New()
 	for _, version := range apiVersions {
 		f, err := parser.ParseFile(version.name+".cue", version.cue)
@@ -51,10 +61,10 @@ func newEvaluator() (*evaluator, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read definition of %s %s: %w", version.name, kind, err)
 			}
-			e.defs[definitionKey{version.name, kind}] = definition{name, s}
+			defs[definitionKey{version.name, kind}] = definition{name, s}
 		}
 	}
-	return e, nil
+	return defs, nil
 }
 
 // another is an evaluator of the same definitions for another goroutine.

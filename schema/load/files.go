@@ -29,24 +29,48 @@ type limits struct {
 var treeLimits = limits{files: 500_000, bytes: 1 << 30, objects: 500_000}
 
 type manifestFile struct {
-	name string
-	size int64
-	key  cacheKey // if content is known without reading; zero otherwise
+	name  string
+	size  int64
+	key   cacheKey // if content is known without reading; zero otherwise
+	known *cached  // what it said in an earlier tree, nil if that is not known
 }
 
-// addressed is a directory entry that knows the hash of its file's content, as those of Git do: files of equal hashes are
-// equal, so that a file that was seen need not be read. "" says nothing.
+// addressed is a directory entry that knows the hash of its content, as those of Git do: files and directories of equal hashes are
+// equal, so that what was seen need not be read. "" says nothing.
 type addressed interface{ ContentHash() string }
 
-// manifestFiles is what a root has, each sorted by name.
-type manifestFiles struct {
+// listing is what a directory has, each sorted by name.
+type listing struct {
 	data, cues []manifestFile
 	warnings   []string // of what looks like a manifest and is none
+	patterns   int      // in its ignore files
+	tree       int      // number of the last tree that had it
 }
 
-// manifests lists the manifests below root. What it finds is taken from left. Of data that sized knows by its key, it does not
-// ask for the size.
-func manifests(fsys fs.FS, root string, left *limits, sized func(cacheKey) (int64, bool)) (*manifestFiles, error) {
+// lister lists the manifests of one root.
+type lister struct {
+	*Loader
+	fsys  fs.FS
+	root  string
+	tree  int
+	total listing
+	left  *limits
+}
+
+// ignored is what the ignore files from the root down to a directory say.
+type ignored struct {
+	patterns []gitignore.Pattern
+	matcher  gitignore.Matcher // nil: nothing
+	key      cacheKey          // of all their text
+}
+
+func (i *ignored) match(name string, dir bool) bool {
+	return i.matcher != nil && i.matcher.Match(split(name), dir)
+}
+
+// manifests lists the manifests below root. What it finds is taken from left. Directories that an earlier tree had are not
+// read again.
+func (l *Loader) manifests(fsys fs.FS, root string, left *limits) (*listing, error) {
 	info, err := fs.Stat(fsys, root)
 	if err != nil {
 		return nil, fmt.Errorf("find path %q: %w", root, err)
@@ -54,74 +78,152 @@ func manifests(fsys fs.FS, root string, left *limits, sized func(cacheKey) (int6
 	if !info.IsDir() {
 		return nil, fmt.Errorf("find path %q: it is a file and not a directory", root)
 	}
-	files := &manifestFiles{}
-	var patterns []gitignore.Pattern
-	matcher := gitignore.NewMatcher(nil)
-	err = fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
+	l.mu.Lock()
+	w := &lister{Loader: l, fsys: fsys, root: root, tree: l.trees, left: left}
+	l.mu.Unlock()
+	if err := w.dir(root, &ignored{}); err != nil {
+		return nil, err
+	}
+	return &w.total, nil
+}
+
+// dir adds what is below a directory.
+func (w *lister) dir(name string, above *ignored) error {
+	here, err := w.ignored(name, above)
+	if err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(w.fsys, name)
+	if err != nil {
+		return fmt.Errorf("read tree: %w", err)
+	}
+	for _, d := range entries {
+		n := path.Join(name, d.Name())
+		if d.IsDir() {
+			if strings.HasPrefix(d.Name(), ".") || d.Name() == "cue.mod" || here.match(n, true) {
+				continue
+			}
+			if err := w.sub(n, d, here); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.file(n, d, here); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sub adds what is below a directory of another, as it is remembered if that is known.
+func (w *lister) sub(name string, d fs.DirEntry, above *ignored) error {
+	a, ok := d.(addressed)
+	if !ok || a.ContentHash() == "" {
+		return w.dir(name, above)
+	}
+	key := keyOf("dir", name, append(above.key[:], a.ContentHash()...))
+	w.mu.Lock()
+	l := w.dirs[key]
+	if l != nil {
+		l.tree = w.tree
+	}
+	w.mu.Unlock()
+	if l == nil {
+		inside := &lister{Loader: w.Loader, fsys: w.fsys, root: w.root, tree: w.tree, left: &limits{w.left.files, w.left.bytes, w.left.objects}}
+		if err := inside.dir(name, above); err != nil {
+			return err
+		}
+		inside.total.tree = w.tree
+		l = &inside.total
+		w.mu.Lock()
+		w.dirs[key] = l
+		w.mu.Unlock()
+	}
+	w.total.data, w.total.cues = append(w.total.data, l.data...), append(w.total.cues, l.cues...)
+	w.total.warnings = append(w.total.warnings, l.warnings...)
+	w.total.patterns += l.patterns
+	for _, files := range [][]manifestFile{l.data, l.cues} {
+		for i := range files {
+			if err := w.take(&files[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return w.fewPatterns(name)
+}
+
+// take takes a file from what is left.
+func (w *lister) take(f *manifestFile) error {
+	w.left.files--
+	w.left.bytes -= min(f.size, maxFile)
+	switch {
+	case w.left.files < 0:
+		return wrongf(w.root, place{}, tooMuch, "the tree has more than %d manifests", treeLimits.files)
+	case w.left.bytes < 0:
+		return wrongf(w.root, place{}, tooMuch, "the manifests of the tree have more than %d bytes in all", treeLimits.bytes)
+	}
+	return nil
+}
+
+func (w *lister) fewPatterns(dir string) error {
+	if w.total.patterns > maxPatterns {
+		return wrongf(path.Join(dir, ignoreFile), place{}, "name directories and not files", "all %s files together have more than %d patterns", ignoreFile, maxPatterns)
+	}
+	return nil
+}
+
+// ignored is what is ignored in a directory.
+func (w *lister) ignored(dir string, above *ignored) (*ignored, error) {
+	more, text, err := readIgnore(w.fsys, dir)
+	if err != nil || len(more) == 0 {
+		return above, err
+	}
+	if w.total.patterns += len(more); w.fewPatterns(dir) != nil {
+		return nil, w.fewPatterns(dir)
+	}
+	all := append(above.patterns[:len(above.patterns):len(above.patterns)], more...)
+	return &ignored{all, gitignore.NewMatcher(all), keyOf("ignore", dir, append(above.key[:], text...))}, nil
+}
+
+func (w *lister) file(name string, d fs.DirEntry, here *ignored) error {
+	ext := path.Ext(name)
+	switch ext {
+	case ".json", ".yaml", ".yml", ".cue":
+	default:
+		return nil
+	}
+	switch {
+	case here.match(name, false):
+		return nil
+	case d.Type()&fs.ModeSymlink != 0:
+		w.total.warnings = append(w.total.warnings, name+": is a symbolic link, which is not followed: what it names is not declared")
+		return nil
+	case !d.Type().IsRegular():
+		w.total.warnings = append(w.total.warnings, name+": is no regular file and not read: nothing in it is declared")
+		return nil
+	}
+	f := manifestFile{name: name}
+	if a, ok := d.(addressed); ok && ext != ".cue" && a.ContentHash() != "" {
+		f.key = keyOf("hash", name, []byte(a.ContentHash()))
+		w.mu.Lock()
+		f.known = w.cache[f.key]
+		w.mu.Unlock()
+	}
+	if f.known != nil {
+		f.size = f.known.size
+	} else {
+		i, err := d.Info()
 		if err != nil {
 			return fmt.Errorf("read tree: %w", err)
 		}
-		parts := split(name)
-		if d.IsDir() {
-			base := path.Base(name)
-			if name != root && (strings.HasPrefix(base, ".") || base == "cue.mod" || matcher.Match(parts, true)) {
-				return fs.SkipDir
-			}
-			more, err := readIgnore(fsys, name)
-			if err != nil {
-				return err
-			}
-			if len(more) > 0 {
-				if patterns = append(patterns, more...); len(patterns) > maxPatterns {
-					return wrongf(path.Join(name, ignoreFile), place{}, "name directories and not files", "all %s files together have more than %d patterns", ignoreFile, maxPatterns)
-				}
-				matcher = gitignore.NewMatcher(patterns)
-			}
-			return nil
-		}
-		switch path.Ext(name) {
-		case ".json", ".yaml", ".yml", ".cue":
-		default:
-			return nil
-		}
-		switch {
-		case matcher.Match(parts, false):
-			return nil
-		case d.Type()&fs.ModeSymlink != 0:
-			files.warnings = append(files.warnings, name+": is a symbolic link, which is not followed: what it names is not declared")
-			return nil
-		case !d.Type().IsRegular():
-			files.warnings = append(files.warnings, name+": is no regular file and not read: nothing in it is declared")
-			return nil
-		}
-		f := manifestFile{name: name}
-		known := false
-		if a, ok := d.(addressed); ok && path.Ext(name) != ".cue" && a.ContentHash() != "" {
-			f.key = keyOf("hash", name, []byte(a.ContentHash()))
-			f.size, known = sized(f.key)
-		}
-		if !known {
-			i, err := d.Info()
-			if err != nil {
-				return fmt.Errorf("read tree: %w", err)
-			}
-			f.size = i.Size()
-		}
-		left.files--
-		left.bytes -= min(f.size, maxFile)
-		switch {
-		case left.files < 0:
-			return wrongf(root, place{}, tooMuch, "the tree has more than %d manifests", treeLimits.files)
-		case left.bytes < 0:
-			return wrongf(root, place{}, tooMuch, "the manifests of the tree have more than %d bytes in all", treeLimits.bytes)
-		case path.Ext(name) == ".cue":
-			files.cues = append(files.cues, f)
-		default:
-			files.data = append(files.data, f)
-		}
-		return nil
-	})
-	return files, err
+		f.size = i.Size()
+	}
+	if ext == ".cue" {
+		w.total.cues = append(w.total.cues, f)
+	} else {
+		w.total.data = append(w.total.data, f)
+	}
+	return w.take(&f)
 }
 
 const tooMuch = "name the folder that holds the manifests with --path, or leave others out with " + ignoreFile
@@ -134,32 +236,31 @@ func split(name string) []string {
 	return strings.Split(name, "/")
 }
 
-func readIgnore(fsys fs.FS, dir string) ([]gitignore.Pattern, error) {
+func readIgnore(fsys fs.FS, dir string) (patterns []gitignore.Pattern, text []byte, err error) {
 	name := path.Join(dir, ignoreFile)
 	if i, err := fs.Stat(fsys, name); err == nil && !i.Mode().IsRegular() {
-		return nil, wrongf(name, place{}, "", "is no regular file")
+		return nil, nil, wrongf(name, place{}, "", "is no regular file")
 	} else if err == nil && i.Size() > maxIgnoreFile {
-		return nil, wrongf(name, place{}, "name directories and not files", "the file has %d bytes, more than %d", i.Size(), maxIgnoreFile)
+		return nil, nil, wrongf(name, place{}, "name directories and not files", "the file has %d bytes, more than %d", i.Size(), maxIgnoreFile)
 	}
 	b, err := fs.ReadFile(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", ignoreFile, err)
+		return nil, nil, fmt.Errorf("read %s: %w", ignoreFile, err)
 	}
 	if why, hint := noText(b); why != "" {
-		return nil, wrongf(name, place{}, hint, "%s", why)
+		return nil, nil, wrongf(name, place{}, hint, "%s", why)
 	}
-	var out []gitignore.Pattern
 	for line := range strings.Lines(string(b)) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		out = append(out, gitignore.ParsePattern(line, split(dir)))
+		patterns = append(patterns, gitignore.ParsePattern(line, split(dir)))
 	}
-	return out, nil
+	return patterns, b, nil
 }
 
 // noText says what bytes are instead of text in UTF-8; "" if they may be that.

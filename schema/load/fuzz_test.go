@@ -15,7 +15,7 @@ func FuzzIgnore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := fstest.MapFS{"x/y/a.yaml": {}, "x/a.json": {}, "a.cue": {}, ".reconcilerignore": {Data: b}, "x/.reconcilerignore": {Data: b}}
 		left := treeLimits
-		m, err := manifests(in, ".", &left, func(cacheKey) (int64, bool) { return 0, false })
+		m, err := (&Loader{dirs: map[cacheKey]*listing{}}).manifests(in, ".", &left)
 		var bad wrong
 		if err != nil && !errors.As(err, &bad) {
 			t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -72,11 +71,13 @@ type Loader struct {
 
 	kept Cache // may be nil
 
-	mu    sync.Mutex           // protects the fields below
-	cache map[cacheKey]*cached // what recent trees had
-	trees int                  // loaded so far
-	fresh map[cacheKey]*cached // what is not in kept yet
-	swept bool                 // kept has nothing any more of what only earlier processes knew
+	mu    sync.Mutex            // protects the fields below
+	cache map[cacheKey]*cached  // what recent trees had
+	trees int                   // loaded so far
+	dirs  map[cacheKey]*listing // of recent trees
+	last  *assembly             // of the last tree that was put together
+	fresh map[cacheKey]*cached  // what is not in kept yet
+	swept bool                  // kept has nothing any more of what only earlier processes knew
 
 	verdicts map[*object]*verdict // of policies
 	compiled cacheKey             // the policies whose rules are known to be right
@@ -107,7 +108,7 @@ type Result struct {
 	Set      *schema.Set
 	Warnings []string // sorted by file; for people
 
-	objects map[schema.Key]*object // for [Result.Place]
+	objects []*object // sorted by key, for [Result.Place]
 }
 
 // New makes a loader.
@@ -123,7 +124,7 @@ func New(c Config) (*Loader, error) {
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
 		roots: roots, others: others(c), own: c.Policies, unjudging: c.Unjudged, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
-		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, kept: c.Cache,
+		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, dirs: map[cacheKey]*listing{}, kept: c.Cache,
 	}
 	e, err := newEvaluator()
 	if err != nil {
@@ -172,7 +173,7 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 	var others []*fileResult
 	for _, r := range l.roots {
 		of := r.of(fsys)
-		m, err := manifests(of, r.path, &left, l.sized)
+		m, err := l.manifests(of, r.path, &left)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -183,11 +184,17 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 		data = append(data, m.data...)
 		others = append(append(others, packages...), &fileResult{warnings: m.warnings})
 	}
-	results := make([]*fileResult, len(data))
+	results, missing := l.known(data, tree)
 	var objects atomic.Int64
+	for _, r := range results {
+		if r != nil {
+			objects.Add(int64(len(r.objects)))
+		}
+	}
 	group, ctx := errgroup.WithContext(context.Background())
 	group.SetLimit(cap(l.evaluators))
-	for i, f := range data {
+	for _, i := range missing {
+		f := data[i]
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				return nil
@@ -210,6 +217,26 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 	all := append(results, others...)
 	r, err := l.assemble(all)
 	return r, all, err
+}
+
+// known is what is known of files without reading them, and the indexes of the others.
+func (l *Loader) known(files []manifestFile, tree pass) (results []*fileResult, missing []int) {
+	results = make([]*fileResult, len(files))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range files {
+		c := files[i].known
+		if c == nil && files[i].key != (cacheKey{}) {
+			c = l.cache[files[i].key]
+		}
+		if c == nil || c.result.kept && !tree.kept {
+			missing = append(missing, i)
+			continue
+		}
+		c.tree = max(c.tree, tree.number)
+		results[i] = c.result
+	}
+	return results, missing
 }
 
 // pass is one look at a tree.
@@ -267,17 +294,6 @@ func (l *Loader) cached(key cacheKey, tree pass) *fileResult {
 	return l.fromCache(key, tree)
 }
 
-// sized is the size of a file that is kept by key.
-func (l *Loader) sized(key cacheKey) (size int64, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := l.cache[key]
-	if c == nil {
-		return 0, false
-	}
-	return c.size, true
-}
-
 func (l *Loader) keep(key cacheKey, c *cached) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -294,71 +310,21 @@ func (l *Loader) keep(key cacheKey, c *cached) {
 func (l *Loader) forget(tree int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if tree%keepTrees != 0 {
+		return // now and then is enough
+	}
 	for k, c := range l.cache {
 		if c.tree <= tree-keepTrees {
 			delete(l.cache, k)
+		}
+	}
+	for k, d := range l.dirs {
+		if d.tree <= tree-keepTrees {
+			delete(l.dirs, k)
 		}
 	}
 }
 
 func failed(file, message, hint string) *fileResult {
 	return &fileResult{errors: Errors{{Position: schema.Position{File: file}, Message: message, Hint: hint}}}
-}
-
-// assemble makes a set of what the files hold, or all errors.
-func (l *Loader) assemble(results []*fileResult) (*Result, error) {
-	var errs Errors
-	out := &Result{}
-	all := slices.Clone(l.others)
-	for _, r := range results {
-		errs = append(errs, r.errors...)
-		out.Warnings = append(out.Warnings, r.warnings...)
-		all = append(all, r.objects...)
-	}
-	if len(errs) == 0 {
-		errs = l.unknownTags(results)
-	}
-	slices.SortStableFunc(out.Warnings, func(a, b string) int { return strings.Compare(fileOf(a), fileOf(b)) })
-	first := make(map[schema.Key]*object, len(all))
-	objects := make([]schema.Object, 0, len(all))
-	positions := make(map[string]schema.Position, len(all))
-	for _, o := range all {
-		k := o.Key()
-		if f := first[k]; f != nil {
-			if o.inherited(f) {
-				continue
-			}
-			errs = append(errs, &Error{Position: o.position, Object: k.String(), Message: "is declared twice; first at " + f.position.String(), Hint: l.twice(f, o)})
-			continue
-		}
-		first[k] = o
-		positions[k.String()] = o.position
-		objects = append(objects, o.Object)
-	}
-	out.Set, out.objects = schema.NewSet(objects, positions), first
-	wrong := len(errs) > 0
-	for _, c := range out.Set.Check() {
-		if wrong && c.Other == (schema.Key{}) {
-			continue // what is missing may be among what is wrong
-		}
-		message := c.Message
-		if c.Other != (schema.Key{}) {
-			message += " of " + c.Other.String() + " at " + positions[c.Other.String()].String()
-		}
-		o := first[c.Key]
-		if l.part && c.Other == (schema.Key{}) {
-			out.Warnings = append(out.Warnings, fmt.Sprintf("%s: %s: %s: %s; it may be declared elsewhere", o.place(c.Path), c.Key, dotted(o.written(c.Path)), message))
-			continue
-		}
-		errs = append(errs, &Error{Position: o.place(c.Path), Object: c.Key.String(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
-	}
-	against, err := l.judge(out.Set, first)
-	if err != nil {
-		return nil, err
-	}
-	if errs = append(errs, against...); len(errs) > 0 {
-		errs.sort()
-		return nil, errs.few(treeErrors)
-	}
-	return out, nil
 }

@@ -82,7 +82,7 @@ type verdict struct {
 
 // judge holds objects to policies. An object that was judged by the same policies before is not looked at again. The error
 // is that rules in CUE could not be evaluated at all.
-func (l *Loader) judge(set *schema.Set, objects map[schema.Key]*object) (Errors, error) {
+func (l *Loader) judge(set *schema.Set, objects []*object) (Errors, error) {
 	ps := l.policiesOf(set)
 	if len(ps.all) == 0 || l.unjudging {
 		return nil, nil
@@ -136,7 +136,7 @@ func (l *Loader) judge(set *schema.Set, objects map[schema.Key]*object) (Errors,
 }
 
 // unjudged is the objects that these policies have not judged, sorted, and whether their rules are known to be right.
-func (l *Loader) unjudged(ps policies, objects map[schema.Key]*object) (todo []*object, compiled bool) {
+func (l *Loader) unjudged(ps policies, objects []*object) (todo []*object, compiled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, o := range objects {

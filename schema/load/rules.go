@@ -24,7 +24,7 @@ type judgment struct {
 }
 
 // byRules adds to verdicts what the rules in CUE say of the objects in todo. The errors are of the policies themselves.
-func (l *Loader) byRules(ps policies, todo []*object, verdicts map[*object]*verdict, compiled bool, all map[schema.Key]*object) (errs Errors, err error) {
+func (l *Loader) byRules(ps policies, todo []*object, verdicts map[*object]*verdict, compiled bool, all []*object) (errs Errors, err error) {
 	q, judgments := l.judgments(ps, todo, compiled)
 	if len(judgments) == 0 {
 		return nil, nil
@@ -34,7 +34,7 @@ func (l *Loader) byRules(ps policies, todo []*object, verdicts map[*object]*verd
 	ctx, cancel := context.WithTimeout(context.Background(), rulesTime)
 	defer cancel()
 	wrongRule := func(p *policy, message, hint string) {
-		errs = append(errs, p.wrong(all[p.Key()], wireError{Message: message, Hint: hint}))
+		errs = append(errs, p.wrong(find(all, p.Key()), wireError{Message: message, Hint: hint}))
 		for len(judgments) > 0 && judgments[0].policy == p { // once is enough
 			judgments = judgments[1:]
 		}
@@ -58,7 +58,7 @@ func (l *Loader) byRules(ps policies, todo []*object, verdicts map[*object]*verd
 			j := done[i]
 			if len(r.Errors) > 0 {
 				if !told(errs, j.policy) {
-					errs = append(errs, j.policy.wrong(all[j.policy.Key()], r.Errors[0]))
+					errs = append(errs, j.policy.wrong(find(all, j.policy.Key()), r.Errors[0]))
 				}
 				continue
 			}
