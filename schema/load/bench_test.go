@@ -20,16 +20,18 @@ import (
 	"reconciler/reconcile"
 	"reconciler/reconcile/git"
 	"reconciler/schema/load"
+	"reconciler/schema/load/kept"
 )
 
 var benchObjects = flag.Int("objects", manyFiles, "how many objects BenchmarkCold loads; its limits are for 10,000")
 
 // Limits of the benchmarks. They are ratios to peers of the same run, or figures that are far from what was measured.
 const (
-	leastFaster  = 10  // times, than cue vet
-	mostMemory   = 0.2 // of that of cue vet
-	mostHeap     = 1.2 // after 1,000 pushes, of that after 100
-	mostOneFile  = 20  // milliseconds, of 10,000
+	leastFaster  = 10          // times, than cue vet
+	mostMemory   = 0.2         // of that of cue vet
+	mostHeap     = 1.2         // after 1,000 pushes, of that after 100
+	mostOneFile  = 20          // milliseconds, of 10,000
+	mostRestart  = time.Second // with a warm cache
 	manyFiles    = 10000
 	pushes       = 1000
 	earlyPushes  = 100
@@ -201,6 +203,44 @@ func command(b *testing.B, dir string, args ...string) {
 	c := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "gc.auto=0"}, args...)...)
 	if out, err := c.CombinedOutput(); err != nil {
 		b.Fatalf("git %s: %v: %s", args[0], err, out)
+	}
+}
+
+// BenchmarkRestart measures a process that starts with a cache of 10,000 files on disk: from nothing to the set.
+func BenchmarkRestart(b *testing.B) {
+	dir := b.TempDir()
+	writeFleet(b, dir, "yaml", manyFiles)
+	cache := b.TempDir()
+	start := func() time.Duration {
+		began := time.Now()
+		c, err := kept.Open(cache, "engine", quiet())
+		if err != nil {
+			b.Fatal(err)
+		}
+		l, err := load.New(load.Config{Cache: c})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := l.Tree(os.DirFS(dir))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n := r.Set.Len(); n != manyFiles {
+			b.Fatalf("%d objects", n)
+		}
+		return time.Since(began)
+	}
+	cold := start()
+	var took []time.Duration
+	for range b.N {
+		took = append(took, start())
+	}
+	slices.Sort(took)
+	b.ReportMetric(cold.Seconds()*1000, "ms/cold")
+	b.ReportMetric(took[0].Seconds()*1000, "ms/warm-least")
+	b.ReportMetric(took[len(took)/2].Seconds()*1000, "ms/warm-p50")
+	if took[0] > mostRestart {
+		b.Errorf("%v, limit %v", took[0], mostRestart)
 	}
 }
 

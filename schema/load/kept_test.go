@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -117,6 +118,12 @@ func TestRestartWithCache(t *testing.T) {
 	}
 
 	// Errors that only a whole tree has, about objects of which all is kept.
+	in["conf2.yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: conf2}}")}
+	in["sub/uses.yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: Pod, metadata: {name: uses}, spec: {containers: [{name: c, image: i, envFrom: [{configMapRef: {name: conf2}}]}]}}")}
+	right := maps.Clone(in)
+	missing := maps.Clone(right)
+	delete(missing, "conf2.yaml")
+	missing["sub/more.yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: Namespace, metadata: {name: more}}")}
 	in["twice.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: v1\nkind: Pod\nmetadata: {name: changed}\nspec: {containers: [{name: c, image: i, env: [{name: A, valueFrom: {secretKeyRef: {name: none, key: k}}}]}]}\n")}
 	in["old-2.json"] = &fstest.MapFile{Data: []byte(`{"kind": "Endpoints", "apiVersion": "v1beta1", "id": "web", "endpoints": ["10.1.1.1:80"]}`)}
 	l, err := load.New(load.Config{Evaluate: evaluate})
@@ -129,6 +136,22 @@ func TestRestartWithCache(t *testing.T) {
 		if got == nil || got.Error() != want.Error() {
 			t.Errorf("got  %v\nwant %v", got, want)
 		}
+	}
+	// The same in a process that had the right tree first, and knows the files by their hashes.
+	if l, err = load.New(load.Config{Evaluate: evaluate, Cache: open(t, file, "two")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Tree(gitLikeFS{right}); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = load.New(load.Config{Evaluate: evaluate, Cache: open(t, file, "two")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Tree(gitLikeFS{right}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Tree(gitLikeFS{missing}); err == nil || !strings.Contains(err.Error(), "sub/uses.yaml:1:125: Pod/uses: spec.containers[0].envFrom[0].configMapRef.name: ConfigMap") {
+		t.Errorf("got %v", err)
 	}
 }
 
