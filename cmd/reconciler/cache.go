@@ -11,13 +11,13 @@ import (
 )
 
 // openCache opens the server's cache of manifests. Without one the server works as well, and starts slower.
-func openCache(dir string, log *slog.Logger) load.Cache {
+func openCache(file string, log *slog.Logger) load.Cache {
 	id, err := buildID()
 	if err != nil {
 		log.Warn("manifests are not kept across restarts", "err", err)
 		return nil
 	}
-	c, err := kept.Open(dir, id, log)
+	c, err := kept.Open(file, id, log)
 	if err != nil {
 		log.Warn("manifests are not kept across restarts", "err", err)
 		return nil

@@ -141,7 +141,7 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	if of.Policies, err = loadPolicies(o.policies); err != nil {
 		return err
 	}
-	of.Cache = openCache(filepath.Join(o.dir, "manifests"), log)
+	of.Cache = openCache(filepath.Join(o.dir, "manifests.cache"), log)
 	loader, err := newLoader(of)
 	if err != nil {
 		return err

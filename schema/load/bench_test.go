@@ -210,13 +210,14 @@ func command(b *testing.B, dir string, args ...string) {
 func BenchmarkRestart(b *testing.B) {
 	dir := b.TempDir()
 	writeFleet(b, dir, "yaml", manyFiles)
-	cache := b.TempDir()
+	cache := filepath.Join(b.TempDir(), "cache")
 	start := func() time.Duration {
 		began := time.Now()
 		c, err := kept.Open(cache, "engine", quiet())
 		if err != nil {
 			b.Fatal(err)
 		}
+		defer c.Close()
 		l, err := load.New(load.Config{Cache: c})
 		if err != nil {
 			b.Fatal(err)

@@ -1,7 +1,8 @@
-// Package kept is a cache of what manifests said, in a directory: it implements load.Cache.
+// Package kept is a cache of what manifests said, in a file: it implements load.Cache.
 //
-// Each entry is a file named after its key, which begins with a hash of the rest: an entry that a crash cut off, or that
-// somebody changed, is none. Nothing is synced to disk, since what is lost is only made again. The entries are in a directory named after the engine that
-// made them; those of other engines are removed when the cache is opened, because another release may judge differently.
-// They hold secrets of the repository, and only their owner may read them.
+// The file begins with the engine that made the entries: those of another are dropped when it is opened, because another
+// release may judge differently. Entries follow, each with its key, length and checksum. They are appended, and read from
+// where they are; a sweep writes a new file without those that are not wanted and renames it. Nothing is synced, since
+// what is lost is only made again: an entry that a crash cut off, or that somebody changed, is none, and neither is what
+// follows it. The file holds secrets of the repository, and only its owner may read it.
 package kept
