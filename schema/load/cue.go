@@ -55,7 +55,9 @@ func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree pas
 		if err != nil {
 			return nil, err
 		}
-		if results[i] = l.cached(p.key, tree); results[i] == nil {
+		if c := l.cached(p.key, tree); c != nil {
+			results[i] = c.result
+		} else {
 			missing = append(missing, p)
 			at[p] = i
 		}

@@ -30,10 +30,13 @@ var treeLimits = limits{files: 500_000, bytes: 1 << 30, objects: 500_000}
 
 type manifestFile struct {
 	name  string
-	size  int64
+	size  int64    // unknownSize if nothing needed it yet
 	key   cacheKey // if content is known without reading; zero otherwise
 	known *cached  // what it said in an earlier tree, nil if that is not known
 }
+
+// unknownSize is the size of a file that need not be asked for if its content is known by its hash.
+const unknownSize = -1
 
 // addressed is a directory entry that knows the hash of its content, as those of Git do: files and directories of equal hashes are
 // equal, so that what was seen need not be read. "" says nothing.
@@ -155,14 +158,18 @@ func (w *lister) sub(name string, d fs.DirEntry, above *ignored) error {
 // take takes a file from what is left.
 func (w *lister) take(f *manifestFile) error {
 	w.left.files--
-	w.left.bytes -= min(f.size, maxFile)
+	w.left.bytes -= min(max(f.size, 0), maxFile)
 	switch {
 	case w.left.files < 0:
 		return wrongf(w.root, place{}, tooMuch, "the tree has more than %d manifests", treeLimits.files)
 	case w.left.bytes < 0:
-		return wrongf(w.root, place{}, tooMuch, "the manifests of the tree have more than %d bytes in all", treeLimits.bytes)
+		return tooLarge(w.root)
 	}
 	return nil
+}
+
+func tooLarge(root string) error {
+	return wrongf(root, place{}, tooMuch, "the manifests of the tree have more than %d bytes in all", treeLimits.bytes)
 }
 
 func (w *lister) fewPatterns(dir string) error {
@@ -209,9 +216,12 @@ func (w *lister) file(name string, d fs.DirEntry, here *ignored) error {
 		f.known = w.cache[f.key]
 		w.mu.Unlock()
 	}
-	if f.known != nil {
+	switch {
+	case f.known != nil:
 		f.size = f.known.size
-	} else {
+	case f.key != (cacheKey{}):
+		f.size = unknownSize
+	default:
 		i, err := d.Info()
 		if err != nil {
 			return fmt.Errorf("read tree: %w", err)

@@ -34,12 +34,13 @@ func (q *request) judge(j requestJudgment) (r *reply) {
 			r = &reply{Errors: []wireError{{Message: fmt.Sprintf("cannot be evaluated: CUE panicked: %v", x)}}}
 		}
 	}()
-	rule := q.rule(q.Rules[j.Rule], r)
+	ctx := cuecontext.New()
+	rule := q.rule(ctx, q.Rules[j.Rule], r)
 	for i, o := range j.Objects {
 		if len(r.Errors) > 0 || len(r.Violations) > mostViolations {
 			break
 		}
-		q.judgeOne(rule, q.Objects[o], func(path []string, message string) {
+		q.judgeOne(ctx, rule, q.Objects[o], func(path []string, message string) {
 			if !slices.ContainsFunc(r.Violations, func(v wireViolation) bool { return v.Object == i && slices.Equal(v.Path, path) }) {
 				r.Violations = append(r.Violations, wireViolation{i, path, message})
 			}
@@ -49,7 +50,7 @@ func (q *request) judge(j requestJudgment) (r *reply) {
 }
 
 // rule compiles a rule. What is wrong with it is added to r.
-func (q *request) rule(text string, r *reply) cue.Value {
+func (q *request) rule(ctx *cue.Context, text string, r *reply) cue.Value {
 	fail := func(err error) {
 		e := errors.Errors(err)[0] // the first says most
 		at := placeOf(e.Position())
@@ -90,7 +91,7 @@ func (q *request) rule(text string, r *reply) cue.Value {
 		fail(err)
 		return cue.Value{}
 	}
-	v := cuecontext.New().BuildFile(f)
+	v := ctx.BuildFile(f)
 	if err := v.Validate(); err != nil {
 		fail(err)
 	}
@@ -98,7 +99,7 @@ func (q *request) rule(text string, r *reply) cue.Value {
 }
 
 // judgeOne holds one object to a rule.
-func (q *request) judgeOne(rule cue.Value, object json.RawMessage, report func(path []string, message string)) {
+func (q *request) judgeOne(ctx *cue.Context, rule cue.Value, object json.RawMessage, report func(path []string, message string)) {
 	var parts struct {
 		Kind     string          `json:"kind"`
 		Metadata json.RawMessage `json:"metadata"`
@@ -126,7 +127,6 @@ func (q *request) judgeOne(rule cue.Value, object json.RawMessage, report func(p
 		report(nil, "cannot be judged: "+err.Error())
 		return
 	}
-	ctx := rule.Context()
 	build := func(b []byte) cue.Value {
 		x, err := cuejson.Extract("object.json", b)
 		if err != nil {

@@ -74,7 +74,7 @@ func decodeKept(b []byte, tree int) (*cached, error) {
 }
 
 // fromCache is what was kept of a file or package, nil if there is nothing that can be read.
-func (l *Loader) fromCache(key cacheKey, tree pass) *fileResult {
+func (l *Loader) fromCache(key cacheKey, tree pass) *cached {
 	if !tree.kept {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (l *Loader) fromCache(key cacheKey, tree pass) *fileResult {
 		return nil
 	}
 	l.keep(key, c)
-	return c.result
+	return c
 }
 
 // toCache puts what came new. After the first tree that is right, only what this process knows is kept.

@@ -81,7 +81,7 @@ func TestRestartWithCache(t *testing.T) {
 	for i := range 10 {
 		in[fmt.Sprintf("%d.yaml", i)] = &fstest.MapFile{Data: []byte(strings.Replace(pod, "name: a", fmt.Sprintf("name: a%d", i), 1))}
 	}
-	run := func(engine string) (*load.Result, error, *watched) {
+	run := func(engine string) (*load.Result, *watched, error) {
 		c := open(t, file, engine)
 		n := &watched{Cache: c}
 		l, err := load.New(load.Config{Evaluate: evaluate, Cache: n})
@@ -89,16 +89,16 @@ func TestRestartWithCache(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := l.Tree(in)
-		return r, err, n
+		return r, n, err
 	}
-	first, err, n := run("one")
+	first, n, err := run("one")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n.puts != len(in)-1 || n.hits != 0 { // the module file is no manifest
 		t.Errorf("the first process put %d and had %d hits", n.puts, n.hits)
 	}
-	again, err, n := run("one")
+	again, n, err := run("one")
 	if err != nil || !reflect.DeepEqual(first.Set, again.Set) || !reflect.DeepEqual(first.Warnings, again.Warnings) {
 		t.Errorf("the second process differs: %v\n%s\n%s", err, hashes(first.Set), hashes(again.Set))
 	}
@@ -107,14 +107,14 @@ func TestRestartWithCache(t *testing.T) {
 	}
 
 	in["3.yaml"] = &fstest.MapFile{Data: []byte(strings.Replace(pod, "name: a", "name: changed", 1))}
-	r, err, n := run("one")
+	r, n, err := run("one")
 	if err != nil || r.Set.Positions["Pod/changed"].File != "3.yaml" || r.Set.Positions["Pod/a3"].File != "" {
 		t.Errorf("a changed file: %v", err)
 	}
 	if n.puts != 1 || n.swept != 1 {
 		t.Errorf("a changed file: %+v", *n)
 	}
-	_, err, n = run("two")
+	_, n, err = run("two")
 	if err != nil || n.hits != 0 || n.puts != len(in)-1 {
 		t.Errorf("another release: %v, %+v", err, *n)
 	}
@@ -134,7 +134,7 @@ func TestRestartWithCache(t *testing.T) {
 	}
 	_, want := l.Tree(in)
 	for range 2 {
-		_, got, _ := run("two")
+		_, _, got := run("two")
 		if got == nil || got.Error() != want.Error() {
 			t.Errorf("got  %v\nwant %v", got, want)
 		}

@@ -184,12 +184,23 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 		data = append(data, m.data...)
 		others = append(append(others, packages...), &fileResult{warnings: m.warnings})
 	}
-	results, missing := l.known(data, tree)
-	var objects atomic.Int64
-	for _, r := range results {
-		if r != nil {
-			objects.Add(int64(len(r.objects)))
+	results, known := make([]*fileResult, len(data)), l.known(data, tree)
+	var missing []int
+	var objects, bytes atomic.Int64
+	bytes.Store(left.bytes)
+	for i, c := range known {
+		if c == nil {
+			missing = append(missing, i)
+			continue
 		}
+		results[i] = c.result
+		objects.Add(int64(len(c.result.objects)))
+		if data[i].size == unknownSize {
+			bytes.Add(-min(c.size, maxFile))
+		}
+	}
+	if bytes.Load() < 0 {
+		return nil, nil, tooLarge(l.roots[0].path)
 	}
 	group, ctx := errgroup.WithContext(context.Background())
 	group.SetLimit(cap(l.evaluators))
@@ -199,11 +210,14 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 			if ctx.Err() != nil {
 				return nil
 			}
-			r, err := l.file(fsys, f, tree)
+			r, size, err := l.file(fsys, f, tree)
 			if err != nil {
 				return err
 			}
 			results[i] = r
+			if f.size == unknownSize && bytes.Add(-min(size, maxFile)) < 0 {
+				return tooLarge(l.roots[0].path)
+			}
 			if objects.Add(int64(len(r.objects))) > int64(l.most.objects) {
 				return wrongf(l.roots[0].path, place{}, "", "the tree declares more than %d objects", l.most.objects)
 			}
@@ -219,9 +233,9 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 	return r, all, err
 }
 
-// known is what is known of files without reading them, and the indexes of the others.
-func (l *Loader) known(files []manifestFile, tree pass) (results []*fileResult, missing []int) {
-	results = make([]*fileResult, len(files))
+// known is what is known of each file without reading it, nil of the others.
+func (l *Loader) known(files []manifestFile, tree pass) []*cached {
+	known := make([]*cached, len(files))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range files {
@@ -229,14 +243,12 @@ func (l *Loader) known(files []manifestFile, tree pass) (results []*fileResult, 
 		if c == nil && files[i].key != (cacheKey{}) {
 			c = l.cache[files[i].key]
 		}
-		if c == nil || c.result.kept && !tree.kept {
-			missing = append(missing, i)
-			continue
+		if c != nil && (tree.kept || !c.result.kept) {
+			c.tree = max(c.tree, tree.number)
+			known[i] = c
 		}
-		c.tree = max(c.tree, tree.number)
-		results[i] = c.result
 	}
-	return results, missing
+	return known
 }
 
 // pass is one look at a tree.
@@ -245,43 +257,52 @@ type pass struct {
 	kept   bool // what was kept across a restart counts
 }
 
-// file loads one file, from the cache if it was seen with the same content.
-func (l *Loader) file(fsys fs.FS, f manifestFile, tree pass) (*fileResult, error) {
-	if f.size > maxFile {
-		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", f.size, maxFile), "split it"), nil
-	}
+// file loads one file, from the cache if it was seen with the same content, and tells its size.
+func (l *Loader) file(fsys fs.FS, f manifestFile, tree pass) (r *fileResult, size int64, err error) {
 	if f.key != (cacheKey{}) {
-		if r := l.cached(f.key, tree); r != nil {
-			return r, nil
+		if c := l.cached(f.key, tree); c != nil {
+			return c.result, c.size, nil
 		}
+	}
+	size = f.size
+	if size == unknownSize {
+		i, err := fs.Stat(fsys, f.name)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read tree: %w", err)
+		}
+		size = i.Size()
+	}
+	if size > maxFile {
+		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", size, maxFile), "split it"), size, nil
 	}
 	b, err := fs.ReadFile(fsys, f.name)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return nil, 0, fmt.Errorf("read manifest: %w", err)
 	}
-	if len(b) > maxFile {
-		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", len(b), maxFile), "split it"), nil
+	size = int64(len(b))
+	if size > maxFile {
+		return failed(f.name, fmt.Sprintf("the file has %d bytes, more than %d", size, maxFile), "split it"), size, nil
 	}
 	if why, hint := noText(b); why != "" {
-		return failed(f.name, why, hint), nil
+		return failed(f.name, why, hint), size, nil
 	}
 	key := f.key
 	if key == (cacheKey{}) {
 		key = keyOf("content", f.name, b)
 	}
-	if r := l.cached(key, tree); r != nil {
-		return r, nil
+	if c := l.cached(key, tree); c != nil {
+		return c.result, size, nil
 	}
 	e := <-l.evaluators
-	r := e.file(f.name, b)
+	r = e.file(f.name, b)
 	r.errors = r.errors.few(fileErrors)
 	l.evaluators <- e
-	l.keep(key, &cached{r, int64(len(b)), tree.number})
-	return r, nil
+	l.keep(key, &cached{r, size, tree.number})
+	return r, size, nil
 }
 
 // cached is the result that is known by key, nil if there is none.
-func (l *Loader) cached(key cacheKey, tree pass) *fileResult {
+func (l *Loader) cached(key cacheKey, tree pass) *cached {
 	l.mu.Lock()
 	c := l.cache[key]
 	if c != nil {
@@ -289,7 +310,7 @@ func (l *Loader) cached(key cacheKey, tree pass) *fileResult {
 	}
 	l.mu.Unlock()
 	if c != nil {
-		return c.result
+		return c
 	}
 	return l.fromCache(key, tree)
 }
