@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"reconciler/schema/load"
 )
 
 // Unknown is an error for a path, with what it may have meant.
@@ -53,7 +55,7 @@ func Find(kind Field, path []string) (Field, error) {
 func DidYouMean(name string, names []string) string {
 	best, least := "", 3
 	for _, n := range names {
-		d := distance(strings.ToLower(name), strings.ToLower(n))
+		d := load.Distance(strings.ToLower(name), strings.ToLower(n))
 		if strings.HasPrefix(strings.ToLower(n), strings.ToLower(name)) {
 			d = 0
 		}
@@ -65,25 +67,4 @@ func DidYouMean(name string, names []string) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return "one of " + strings.Join(names, ", ")
-}
-
-// distance is how many letters must be put in, taken out or changed.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -185,7 +185,7 @@ func (s *shape) at(path []string) *shape {
 func (s *shape) suggest(name string) (field, hint string) {
 	best, least := "", 3
 	for f := range s.fields {
-		d := distance(strings.ToLower(f), strings.ToLower(name))
+		d := Distance(strings.ToLower(f), strings.ToLower(name))
 		if d < least || d == least && f < best {
 			best, least = f, d
 		}
@@ -205,8 +205,8 @@ func (s *shape) suggest(name string) (field, hint string) {
 	return "", ""
 }
 
-// distance is how many characters must be changed, added or left out to make b of a.
-func distance(a, b string) int {
+// Distance is how many characters must be changed, added or left out to make b of a.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -223,7 +223,7 @@ func (f *fileReader) known(n *node, version, kind string, path []string) bool {
 	default:
 		hint := ""
 		for _, k := range slices.Concat(kinds(version), []string{"List"}, otherKinds) {
-			if strings.EqualFold(k, kind) || distance(k, kind) == 1 {
+			if strings.EqualFold(k, kind) || Distance(k, kind) == 1 {
 				hint = fmt.Sprintf("did you mean %q?", k)
 				break
 			}
