@@ -577,7 +577,7 @@ func TestCommandLine(t *testing.T) {
 		{"an unknown verb", []string{"frobnicate"}, exitError, nil, []string{"unknown command"}},
 		{"version", []string{"version"}, 0, []string{"Client:", "Server:"}, nil},
 		{"completion", []string{"completion", "bash"}, 0, []string{"reconciler"}, nil},
-		{"validate", []string{"validate", "."}, 0, []string{"1 services"}, nil},
+		{"validate", []string{"validate", "."}, 0, []string{"1 service"}, nil},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			out, errs, code := c.cli(t, k.args...)

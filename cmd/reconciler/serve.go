@@ -142,10 +142,12 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	of.Cache = openCache(filepath.Join(o.dir, "manifests.cache"), log)
+	of.Spare = true
 	loader, err := newLoader(of)
 	if err != nil {
 		return err
 	}
+	defer loader.Close()
 	decisions, err := store.Open(ctx, store.Config{Dir: filepath.Join(o.dir, "etcd"), Log: log})
 	if err != nil {
 		return err

@@ -122,33 +122,38 @@ func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 // child runs one child. It returns the replies that came, in order, and why there are not more; slow
 // tells that the next took too long.
 func (l *Loader) child(ctx context.Context, q request) (replies []*reply, reason string, slow bool, err error) {
-	todo := len(q.Packages) + len(q.Judgments)
 	in, err := json.Marshal(q)
 	if err != nil {
 		return nil, "", false, fmt.Errorf("write request to evaluate CUE packages: %w", err)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	defer l.prepare()
+	p, ready, err := l.take()
+	if err != nil {
+		return nil, "", false, err
+	}
+	todo := len(q.Packages) + len(q.Judgments)
+	if replies, reason, slow = p.ask(ctx, in, todo); ready && len(replies) == 0 && !slow && ctx.Err() == nil {
+		// It may have been the wait that it did not survive.
+		if p, err = l.start(); err != nil {
+			return nil, "", false, err
+		}
+		replies, reason, slow = p.ask(ctx, in, todo)
+	}
+	return replies, reason, slow, nil
+}
+
+// ask gives a child its request and waits for its end. It is as [Loader.child].
+func (p *childProcess) ask(ctx context.Context, in []byte, todo int) (replies []*reply, reason string, slow bool) {
+	defer p.kill(nil)
+	cancel := p.kill
+	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
 	tooSlow := fmt.Errorf("it took more than %v", packageTime)
 	timer := time.AfterFunc(packageTime, func() { cancel(tooSlow) })
 	defer timer.Stop()
-
-	words := &head{most: maxWords}
-	cmd := l.evaluate(ctx)
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.Stdin = bytes.NewReader(in)
-	cmd.Stderr = words
-	cmd.WaitDelay = time.Second
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, "", false, fmt.Errorf("start evaluation of CUE packages: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", false, fmt.Errorf("start evaluation of CUE packages: %w", err)
-	}
-	limited := &io.LimitedReader{R: stdout, N: maxReply}
+	p.stdin.text <- in
+	limited := &io.LimitedReader{R: p.stdout, N: maxReply}
 	d := json.NewDecoder(limited)
+	var err error
 	for len(replies) < todo {
 		r := &reply{}
 		if err = d.Decode(r); err != nil {
@@ -165,19 +170,19 @@ func (l *Loader) child(ctx context.Context, q request) (replies []*reply, reason
 	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		cancel(fmt.Errorf("the child wrote no reply: %w", err))
 	}
-	ended := cmd.Wait()
-	switch cause := context.Cause(ctx); {
+	ended := p.cmd.Wait()
+	switch cause := p.why(); {
 	case len(replies) == todo:
 	case cause != nil:
 		reason = cause.Error()
-	case words.says("out of memory", "cannot allocate memory", "failed to reserve"):
+	case p.words.says("out of memory", "cannot allocate memory", "failed to reserve"):
 		reason = fmt.Sprintf("it needs more than %d MiB of memory", childMemory>>20)
-	case words.says("stack exceeds", "stack overflow"):
+	case p.words.says("stack exceeds", "stack overflow"):
 		reason = "it is nested without end"
 	default:
-		reason = fmt.Sprintf("the evaluation ended: %v: %s", ended, words.line())
+		reason = fmt.Sprintf("the evaluation ended: %v: %s", ended, p.words.line())
 	}
-	return replies, reason, errors.Is(context.Cause(ctx), tooSlow), nil
+	return replies, reason, errors.Is(p.why(), tooSlow)
 }
 
 func newRequest(todo []*cuePackage, tags []string) request {

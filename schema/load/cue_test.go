@@ -324,3 +324,50 @@ func TestDefinitionsGiveTheType(t *testing.T) {
 		}
 	}
 }
+
+// TestSpareChild: the next child is ready before it is needed; one that did not survive the wait is replaced, and blames no
+// package; Close leaves none. Mutants: a spare that died is a package that cannot be evaluated; Close forgets it.
+func TestSpareChild(t *testing.T) {
+	var started []*exec.Cmd
+	l, err := load.New(load.Config{Spare: true, Evaluate: func(ctx context.Context) *exec.Cmd {
+		c := evaluate(ctx)
+		started = append(started, c)
+		return c
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(n int) {
+		t.Helper()
+		r, err := l.Tree(tree("a.cue", fmt.Sprintf("package a\n// %d\n%s", n, cuePod("a"))))
+		if err != nil || len(r.Set.Pods) != 1 {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.Tree(tree("a.yaml", pod)); err != nil || len(started) != 0 {
+		t.Fatalf("%d children without a package: %v", len(started), err)
+	}
+	for n := 1; n < 4; n++ {
+		change(n)
+		if len(started) != n+1 || started[n].ProcessState != nil {
+			t.Fatalf("%d children after %d changes", len(started), n)
+		}
+	}
+	spare := started[len(started)-1]
+	if err := spare.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	change(4)
+	if spare.ProcessState == nil || len(started) != 6 {
+		t.Errorf("the dead child: %v; %d were started", spare.ProcessState, len(started))
+	}
+	l.Close()
+	for i, c := range started {
+		if c.ProcessState == nil {
+			t.Errorf("child %d is left", i)
+		}
+	}
+	change(5)
+	l.Close()
+	l.Close()
+}

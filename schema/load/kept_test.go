@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -33,11 +34,14 @@ func open(t *testing.T, file, engine string) *kept.Cache {
 // watched counts what a loader asks of a cache.
 type watched struct {
 	load.Cache
+	mu                        sync.Mutex // protects the counts
 	hits, misses, puts, swept int
 }
 
 func (c *watched) Get(key []byte) []byte {
 	b := c.Cache.Get(key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if b == nil {
 		c.misses++
 	} else {
@@ -103,7 +107,7 @@ func TestRestartWithCache(t *testing.T) {
 		t.Errorf("the second process differs: %v\n%s\n%s", err, hashes(first.Set), hashes(again.Set))
 	}
 	if n.puts != 0 || n.hits != len(in)-1 || n.misses != 0 || n.swept != 0 {
-		t.Errorf("the second process: %+v", *n)
+		t.Errorf("the second process: %d hits, %d misses, %d put, %d swept", n.hits, n.misses, n.puts, n.swept)
 	}
 
 	in["3.yaml"] = &fstest.MapFile{Data: []byte(strings.Replace(pod, "name: a", "name: changed", 1))}
@@ -112,11 +116,11 @@ func TestRestartWithCache(t *testing.T) {
 		t.Errorf("a changed file: %v", err)
 	}
 	if n.puts != 1 || n.swept != 1 {
-		t.Errorf("a changed file: %+v", *n)
+		t.Errorf("a changed file: %d hits, %d misses, %d put, %d swept", n.hits, n.misses, n.puts, n.swept)
 	}
 	_, n, err = run("two")
 	if err != nil || n.hits != 0 || n.puts != len(in)-1 {
-		t.Errorf("another release: %v, %+v", err, *n)
+		t.Errorf("another release: %v, %d hits, %d put", err, n.hits, n.puts)
 	}
 
 	// Errors that only a whole tree has, about objects of which all is kept.

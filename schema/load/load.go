@@ -35,6 +35,10 @@ type Config struct {
 	// warning, because it may be elsewhere.
 	Part bool
 
+	// Spare keeps a child ready once there were CUE packages, so that the next change of one does not wait for its start. It
+	// takes memory until Close.
+	Spare bool
+
 	// Cache keeps what good files said across restarts. nil: nothing is kept.
 	Cache Cache
 
@@ -67,7 +71,9 @@ type Loader struct {
 	evaluate   func(context.Context) *exec.Cmd
 	evaluators chan *evaluator // those not in use
 
-	oneChild sync.Mutex // held while a child runs: two would need twice the memory
+	oneChild sync.Mutex    // held while a child runs: two would need twice the memory; protects ready
+	ready    *childProcess // nil: none
+	spare    bool
 
 	kept Cache // may be nil
 
@@ -124,7 +130,7 @@ func New(c Config) (*Loader, error) {
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
 		roots: roots, others: others(c), own: c.Policies, unjudging: c.Unjudged, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
-		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, dirs: map[cacheKey]*listing{}, kept: c.Cache,
+		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, dirs: map[cacheKey]*listing{}, kept: c.Cache, spare: c.Spare,
 	}
 	e, err := newEvaluator()
 	if err != nil {

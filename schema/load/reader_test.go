@@ -153,7 +153,11 @@ func TestYAMLAsCUEReadsIt(t *testing.T) {
 		try("mutants", s, s)
 	}
 	t.Logf("compared %v", compared)
-	if compared["texts"] < 10 || compared["hard texts"] < 25 || compared["mutants"] < *mutants/10 {
+	fewest := 10
+	if _, err := os.Stat(recordedCases); err != nil {
+		fewest = 1 // most are of the recorded cases
+	}
+	if compared["texts"] < fewest || compared["hard texts"] < 25 || compared["mutants"] < *mutants/10 {
 		t.Error("few texts were plain")
 	}
 }
