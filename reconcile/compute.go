@@ -430,6 +430,7 @@ func replicas(s *schema.Set) map[string]int {
 // finish sorts what was said and returns the plan.
 func (c *step) finish() Plan {
 	c.nameWaits()
+	c.nameCodes()
 	slices.Sort(c.plan.Warnings)
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {

@@ -41,10 +41,13 @@ type Change struct {
 	Old      string     `json:"old,omitempty"`      // the instance that gives way
 	Minion   string     `json:"minion,omitempty"`
 	Reason   string     `json:"reason"`            // why, for people: "new in Git", "image: web:1 -> web:2"
+	Code     Code       `json:"code,omitempty"`    // why, for programs
 	How      string     `json:"how,omitempty"`     // start-first or stop-first, for Replace and Move
 	Waiting  string     `json:"waiting,omitempty"` // what it waits for; empty: happens now
 	Blocked  bool       `json:"blocked,omitempty"` // Waiting needs a person: fits nowhere, image does not exist
 	Details  []Detail   `json:"details,omitempty"` // what differs, by field path
+
+	WaitingCode Code `json:"waitingCode,omitempty"` // Waiting, for programs
 }
 
 // Detail is one field that differs.

@@ -1,0 +1,145 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+
+	"reconciler/schema"
+)
+
+// Code is a reason in one stable word, for programs. More may come: a program takes one that it does not know for its verb.
+type Code string
+
+// Why a change is to be made.
+const (
+	CodeNew         Code = "new"          // Create: the object is new in Git
+	CodeDeclared    Code = "declared"     // Create: it was declared before and does not run yet, or not any more
+	CodeScaled      Code = "scaled"       // Create, Delete: the number of replicas changed
+	CodeSpecChanged Code = "spec-changed" // Replace
+	CodeMinionLost  Code = "minion-lost"  // Move; also what a bare pod waits for
+	CodeMoved       Code = "moved"        // Move off a minion that is not lost
+	CodeNotInGit    Code = "not-in-git"   // Delete
+	CodeSuperseded  Code = "superseded"   // Delete: another instance stands in its place
+	CodeRouted      Code = "routed"       // Route: its addresses or endpoints change
+	CodeNotRouted   Code = "not-routed"   // Create of a service that this release cannot route
+	CodeMeta        Code = "metadata"     // Update: labels or annotations
+	CodeSettings    Code = "settings"     // Update of the Cluster object
+	CodePortal      Code = "portal-ip"    // Update of a service that asks for another one
+	CodeDrift       Code = "drift"        // Restart
+)
+
+// What a change waits for.
+const (
+	CodeNoRoom       Code = "no-room"       // it fits on no minion
+	CodeNeedsFeature Code = "needs-feature" // this release cannot do what it asks for
+	CodeImageMissing Code = "image-missing" // its image cannot be pulled
+	CodeFailing      Code = "failing"       // it starts and ends, or does not start
+	CodeRefused      Code = "refused"       // it can never be done as declared
+	CodeInTurn       Code = "in-turn"       // another change comes first
+)
+
+// nameCodes gives every change its codes, where the place that made it gave none.
+func (c *step) nameCodes() {
+	pods := map[string]bool{} // declared
+	needs := map[schema.Key][]schema.Feature{}
+	if c.set != nil && len(c.plan.Changes) > 0 {
+		for _, w := range c.wants() {
+			pods[slot(w.key.Namespace, w.pod, w.controller)] = true
+			needs[w.key] = agentNeeds(w.spec)
+		}
+	}
+	for i := range c.plan.Changes {
+		ch := &c.plan.Changes[i]
+		if ch.Code == "" {
+			ch.Code = c.code(ch, pods)
+		}
+		if ch.Waiting != "" && ch.WaitingCode == "" {
+			ch.WaitingCode = c.waitingCode(ch, needs[ch.Object])
+		}
+	}
+}
+
+// code is why a change is to be made. pods are the declared ones, by slot.
+func (c *step) code(ch *Change, pods map[string]bool) Code {
+	k := ch.Object.String()
+	switch ch.Verb {
+	case Create:
+		_, known := c.in.State.Objects[k]
+		switch {
+		case ch.Object.Kind == schema.KindService:
+			return CodeNotRouted
+		case c.had[k] > 0 && c.had[k] < c.count[k]:
+			return CodeScaled
+		case known:
+			return CodeDeclared
+		}
+		return CodeNew
+	case Replace:
+		return CodeSpecChanged
+	case Move:
+		if !c.st.Minions[c.in.State.Bindings[ch.Old].Minion].Lost.IsZero() {
+			return CodeMinionLost
+		}
+		return CodeMoved
+	case Delete:
+		b := c.st.Bindings[ch.Instance]
+		_, counted := c.count[k]
+		switch {
+		case pods[slot(b.Namespace, b.Pod, b.Controller)]:
+			return CodeSuperseded
+		case counted:
+			return CodeScaled
+		}
+		return CodeNotInGit
+	case Update:
+		switch ch.Object.Kind {
+		case schema.KindCluster:
+			return CodeSettings
+		case schema.KindService:
+			return CodePortal
+		}
+		return CodeMeta
+	case Restart:
+		return CodeDrift
+	}
+	return CodeRouted
+}
+
+// pullReasons are those for which an image is missing.
+var pullReasons = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}
+
+// waitingCode is what a change waits for; needs is what its pods need of an agent.
+func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
+	old, known := c.in.State.Bindings[ch.Old]
+	o := c.observed[ch.Instance]
+	switch {
+	case !ch.Blocked:
+		return CodeInTurn
+	case ch.Verb == Update:
+		return CodeRefused
+	case ch.Object.Kind == schema.KindService:
+		return CodeNeedsFeature
+	case known && old.Controller == "" && !c.st.Minions[old.Minion].Lost.IsZero():
+		return CodeMinionLost
+	case ch.Instance == "" && (strings.HasPrefix(ch.Waiting, "needs ") || !c.agentCan(needs)):
+		return CodeNeedsFeature
+	case ch.Instance == "":
+		return CodeNoRoom
+	case o != nil && slices.Contains(pullReasons, o.Reason):
+		return CodeImageMissing
+	}
+	return CodeFailing
+}
+
+// agentCan tells whether the agent of some minion can do all of this.
+func (c *step) agentCan(needs []schema.Feature) bool {
+	if len(needs) == 0 {
+		return true
+	}
+	for _, m := range c.in.Minions {
+		if m.Report != nil && !slices.ContainsFunc(needs, func(f schema.Feature) bool { return !slices.Contains(m.Report.Features, f) }) {
+			return true
+		}
+	}
+	return false
+}
