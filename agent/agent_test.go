@@ -196,6 +196,45 @@ func TestRefusesWhatItCannotTrust(t *testing.T) {
 	})
 }
 
+// A pod without its probe, or as another user, would not be the pod that was written. What is the plan's to obey is no matter
+// of the agent. Mutant: what a spec needs is not looked at.
+func TestRefusesWhatItCannotDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		defer m.boot()()
+		with := func(id string, change func(*schema.PodSpec)) assignment.Instance {
+			spec := schema.PodSpec{Containers: []schema.Container{{Name: "c", Image: "i:1"}}}
+			change(&spec)
+			i := instance(id, "i:1", assignment.Run)
+			i.Spec, i.Hash = spec.CanonicalJSON(), spec.Hash()
+			return i
+		}
+		m.link.send(work(1,
+			with("probed", func(s *schema.PodSpec) {
+				s.Containers[0].ReadinessProbe = &schema.Probe{TCPSocket: &schema.TCPAction{Port: schema.PortOrName{Number: 80}}}
+			}),
+			with("user", func(s *schema.PodSpec) { s.SecurityContext = &schema.PodSecurity{RunAsNonRoot: true} }),
+			with("hooked", func(s *schema.PodSpec) {
+				s.Containers[0].Lifecycle = &schema.Lifecycle{PreStop: &schema.Hook{Sleep: &schema.SleepAction{Seconds: 1}}}
+			}),
+			with("urgent", func(s *schema.PodSpec) { s.Priority = 5 }),
+		), nil)
+		settle(time.Minute)
+		for id, why := range map[string]string{"probed": "probes", "user": "security-context", "hooked": "", "urgent": ""} {
+			s := m.link.last(id)
+			if refused := s.Reason == "SpecRefused"; refused != (why != "") || !strings.Contains(s.Message, why) {
+				t.Errorf("%s is reported as %+v", id, s)
+			}
+			if n := m.runtime.starts[id+"/c"]; (n == 0) != (why != "") {
+				t.Errorf("%s was started %d times", id, n)
+			}
+		}
+		if r := m.link.reports[len(m.link.reports)-1]; len(r.Features) != 1 || r.Features[0] != schema.FeatureHooks {
+			t.Errorf("it says that it can do %v", r.Features)
+		}
+	})
+}
+
 // Mutant: reporting an empty minion while the runtime does not answer.
 func TestUnknownIsNotAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

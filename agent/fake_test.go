@@ -289,7 +289,7 @@ func newMinion(t *testing.T) *minion {
 // boot starts an agent and returns what ends it.
 func (m *minion) boot() (kill func()) {
 	a, err := New(Config{Dir: m.dir, Minion: "m1", Address: netip.MustParseAddr("10.245.2.2"), Controller: m.link, Runtime: m.runtime,
-		Network: m.network, Router: m.router, Log: slog.New(slog.DiscardHandler)})
+		Network: m.network, Router: m.router, Features: []schema.Feature{schema.FeatureHooks}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		m.t.Fatal(err)
 	}

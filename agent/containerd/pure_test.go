@@ -96,3 +96,27 @@ func TestNormalImageNames(t *testing.T) {
 		}
 	}
 }
+
+// References to variables are replaced in what the pod says, with the variables that are there before them; what the image
+// says stays as it is. Mutants: references are left; the image's are replaced; a later variable counts.
+func TestReferences(t *testing.T) {
+	p := agent.Pod{Name: "web", Env: []schema.EnvVar{{Name: "DB_SERVICE_HOST", Value: "10.0.0.1"}, {Name: "OWN", Value: "service's"}}}
+	c := &schema.Container{
+		Command: []string{"run", "$(DB_SERVICE_HOST)"}, Args: []string{"--url=$(URL)", "$$(URL)", "$(NONE)", "$(PATH)"},
+		Env: []schema.EnvVar{{Name: "EARLY", Value: "$(LATE)"}, {Name: "URL", Value: "tcp://$(DB_SERVICE_HOST):$(PORT)"}, {Name: "PORT", Value: "1"}, {Name: "LATE", Value: "x"}, {Name: "OWN", Value: "own, not $(OWN)"}},
+	}
+	image := imagespec.ImageConfig{Entrypoint: []string{"$(URL)"}, Cmd: []string{"$(URL)"}, Env: []string{"PATH=/bin", "IMAGE=$(URL)"}}
+	args, err := arguments(p, c, image)
+	if want := []string{"run", "10.0.0.1", "--url=tcp://10.0.0.1:$(PORT)", "$(URL)", "$(NONE)", "$(PATH)"}; err != nil || !slices.Equal(args, want) {
+		t.Errorf("got %q, %v", args, err)
+	}
+	env := environment(p, c, image)
+	for _, want := range []string{"EARLY=$(LATE)", "URL=tcp://10.0.0.1:$(PORT)", "IMAGE=$(URL)", "OWN=own, not service's", "PATH=/bin"} {
+		if !slices.Contains(env, want) {
+			t.Errorf("%q lacks %s", env, want)
+		}
+	}
+	if args, err := arguments(p, &schema.Container{}, image); err != nil || !slices.Equal(args, []string{"$(URL)", "$(URL)"}) {
+		t.Errorf("of the image: %q, %v", args, err)
+	}
+}
