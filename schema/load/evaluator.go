@@ -195,8 +195,13 @@ func (s *shape) suggest(name string) (field, hint string) {
 	}
 	var under []string
 	for f, t := range s.fields {
-		if t.fields[name] != nil {
+		if t.fields[name] != nil || t.item != nil && t.item.fields[name] != nil {
 			under = append(under, f)
+		}
+	}
+	for _, f := range s.required {
+		if slices.Contains(under, f) {
+			return "", fmt.Sprintf("it belongs under %q", f)
 		}
 	}
 	if len(under) > 0 {

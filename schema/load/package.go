@@ -259,6 +259,8 @@ func (p *packages) imported(c *cuePackage, f *cueFile, i imported, seen map[stri
 	case vendored:
 	case ip.Path == DefinitionsPath:
 		c.files[path.Join(c.root, DefinitionsFile)] = []byte(Definitions())
+	case strings.HasPrefix(ip.Path, path.Dir(DefinitionsPath)+"/"):
+		return wrongf(f.name, i.at, "the definitions are "+strconv.Quote(DefinitionsPath), "import %q is not known", i.path)
 	default:
 		return wrongf(f.name, i.at, "put the package under "+path.Join(c.root, "cue.mod/pkg", ip.Path), "import %q is not in this repository; nothing is fetched from a registry", i.path)
 	}

@@ -6,12 +6,9 @@ import (
 	"io"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/encoding/json"
 	"cuelang.org/go/encoding/yaml"
 )
@@ -54,7 +51,7 @@ func parse(file string, b []byte, report func(p place, path []string, message, h
 	}
 	f, err := yaml.Extract(file, b)
 	if err != nil {
-		notYAML(file, err, report)
+		notYAML(file, b, err, report)
 		return nil
 	}
 	return fromYAML(f, report)
@@ -144,20 +141,6 @@ func documents(n *node) []*node {
 		}
 	}
 	return out
-}
-
-// notYAML reports a parser's errors. They have a line at most, and in their text alone.
-func notYAML(file string, err error, report func(p place, path []string, message, hint string)) {
-	for _, e := range errors.Errors(err) {
-		var at place
-		message := strings.TrimPrefix(e.Error(), file+":")
-		if line, rest, ok := strings.Cut(message, ":"); ok {
-			if n, err := strconv.Atoi(line); err == nil {
-				at.line, message = n, rest
-			}
-		}
-		report(at, nil, "not YAML: "+strings.TrimSpace(message), "")
-	}
 }
 
 // notJSON reports where a file stops being JSON.

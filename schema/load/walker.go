@@ -174,5 +174,12 @@ func (s *shape) refuse(n *node) (message, hint string) {
 	if _, err := strconv.Atoi(n.text); err == nil && n.kind == isString && strings.Contains(s.want, "number") {
 		hint = "remove the quotes"
 	}
-	return "got " + n.show() + ", want " + s.want, hint
+	want := s.want
+	if n.kind == isMap || n.kind == isList {
+		want, _, _ = strings.Cut(want, "; ") // quotes are no help
+	}
+	if n.kind == isMap && want == "a list" {
+		hint = "begin each item with '- '"
+	}
+	return "got " + n.show() + ", want " + want, hint
 }
