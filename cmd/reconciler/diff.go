@@ -46,7 +46,7 @@ Exit codes: 0 nothing would change; 1 something would; 2 error.`,
   reconciler diff -o json main | jq '.changes[].reason'`,
 	}
 	server := addServerFlag(c)
-	c.Flags().StringVar(&o.snapshot, "snapshot", "", "file with a saved input, instead of a server")
+	c.Flags().StringVar(&o.snapshot, "snapshot", "", "file with a saved input, instead of a server: what GET /v1/snapshot on the server's socket answers")
 	c.Flags().StringVar(&o.path, "path", "", "folder of the repository that holds the manifests (default: the server's)")
 	c.Flags().StringVar(&o.source, "source", "", "which of the fleet's sources this tree is")
 	c.Flags().StringArrayVar(&o.tags, "tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated (default: the server's)")
