@@ -87,7 +87,7 @@ func (l *Loader) judge(set *schema.Set, objects []*object) (Errors, error) {
 	if len(ps.all) == 0 || l.unjudging {
 		return nil, nil
 	}
-	todo, compiled := l.unjudged(ps, objects)
+	verdicts, todo, compiled := l.unjudged(ps, objects)
 	fresh := make(map[*object]*verdict, len(todo))
 	for _, o := range todo {
 		v := &verdict{key: ps.key}
@@ -120,13 +120,10 @@ func (l *Loader) judge(set *schema.Set, objects []*object) (Errors, error) {
 			delete(l.verdicts, o)
 		}
 	}
-	for _, o := range objects {
-		v := fresh[o]
+	for i, o := range objects {
+		v := verdicts[i] // and not what is kept now: another tree's policies may have come between
 		if v == nil {
-			v = l.verdicts[o]
-		}
-		if v == nil { // another tree's policies came between
-			continue
+			v = fresh[o]
 		}
 		for _, x := range v.violations {
 			errs = append(errs, x.error(o))
@@ -135,19 +132,23 @@ func (l *Loader) judge(set *schema.Set, objects []*object) (Errors, error) {
 	return errs, nil
 }
 
-// unjudged is the objects that these policies have not judged, sorted, and whether their rules are known to be right.
-func (l *Loader) unjudged(ps policies, objects []*object) (todo []*object, compiled bool) {
+// unjudged is what these policies said of objects before, the objects that they have not judged, sorted, and whether their
+// rules are known to be right. The verdict of an object that is in todo is nil.
+func (l *Loader) unjudged(ps policies, objects []*object) (verdicts []*verdict, todo []*object, compiled bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, o := range objects {
-		if v := l.verdicts[o]; v == nil || v.key != ps.key {
+	verdicts = make([]*verdict, len(objects))
+	for i, o := range objects {
+		v := l.verdicts[o]
+		if v == nil || v.key != ps.key {
 			todo = append(todo, o)
-		} else {
-			v.tree = l.trees
+			continue
 		}
+		v.tree = l.trees
+		verdicts[i] = v
 	}
 	slices.SortFunc(todo, func(a, b *object) int { return a.Key().Compare(b.Key()) })
-	return todo, l.compiled == ps.key
+	return verdicts, todo, l.compiled == ps.key
 }
 
 // error tells a violation of o.

@@ -146,3 +146,32 @@ func TestUnjudged(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestJudgedByOwnPolicies: a tree of other policies that is loaded meanwhile does not change what a tree's own say. Killed:
+// verdicts that are looked up after the rules were evaluated.
+func TestJudgedByOwnPolicies(t *testing.T) {
+	other := tree("a.yaml", pod, "q.yaml", "apiVersion: reconciler/v1\nkind: Policy\nmetadata: {name: q}\nspec: {match: {kinds: [Node]}, requireLabels: [x]}\n")
+	meanwhile := func() {}
+	var l *load.Loader
+	l, err := load.New(load.Config{Evaluate: func(ctx context.Context) *exec.Cmd {
+		meanwhile()
+		return evaluate(ctx)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := "apiVersion: reconciler/v1\nkind: Policy\nmetadata: {name: p}\nspec: {match: {kinds: [Pod]}, requireLabels: [team]}\n---\n" +
+		strings.Replace(strings.Replace(imagePolicy, "%", "i:", 1), "name: p", "name: r", 1)
+	files := []string{"p.yaml", rules, "a.yaml", pod}
+	if _, err := l.Tree(tree(files...)); err == nil || !strings.Contains(err.Error(), `"team" is missing`) {
+		t.Fatal(err)
+	}
+	meanwhile = func() {
+		if _, err := l.Tree(other); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := l.Tree(tree(append(files, "b.yaml", strings.Replace(pod, "{name: a", "{name: b, labels: {team: x}", 1))...)); err == nil || !strings.Contains(err.Error(), `"team" is missing`) {
+		t.Errorf("the tree is taken: %v", err)
+	}
+}
