@@ -435,7 +435,7 @@ func (c *step) finish() Plan {
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {
 		return cmp.Or(a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)),
-			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)))
+			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
 	})
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil
