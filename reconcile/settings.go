@@ -179,6 +179,7 @@ func gitText(x setting, c *schema.Cluster) string {
 
 // warnSettings says which settings of the set in force are not obeyed.
 func (c *step) warnSettings() {
+	c.warnUpdates()
 	k := c.set.Cluster()
 	if k == nil {
 		return
@@ -194,6 +195,20 @@ func (c *step) warnSettings() {
 			x.set(&told, &k.Spec)
 			if now := x.show(&c.in.Settings); now != x.show(&told) {
 				c.warn("%s: spec.%s %s is not obeyed: the server was started with %s %s", k.Key(), x.name, text, c.base.Fixed[x.name], now)
+			}
+		}
+	}
+}
+
+// warnUpdates says which controllers ask for an update that they do not get.
+func (c *step) warnUpdates() {
+	if c.set == nil {
+		return
+	}
+	for _, r := range c.set.ReplicationControllers {
+		for name, setting := range map[string]string{schema.AnnotationMaxUnavailable: "update.maxUnavailable", schema.AnnotationMaxSurge: "update.maxSurge"} {
+			if r.Annotations[name] != "" {
+				c.warn("%s: %s is not obeyed yet: %s", r.Key(), name, unobeyed[setting])
 			}
 		}
 	}
