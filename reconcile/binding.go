@@ -12,8 +12,7 @@ import (
 
 // fitsInstead tells whether a pod fits on the minion of an instance in its place.
 func (c *step) fitsInstead(old Binding, d place.Demand) bool {
-	back := demand(&old.Spec, old.Namespace, old.Pod, old.Controller)
-	return c.fleet.FitsInstead(old.Minion, d, back)
+	return c.fleet.FitsInstead(old.Minion, d, held(&old))
 }
 
 // create places a pod that has no instance that stays.
@@ -25,9 +24,13 @@ func (c *step) create(w want, again bool) {
 	if n := c.count[w.key.String()]; w.controller != "" && c.had[w.key.String()] > 0 && c.had[w.key.String()] < n {
 		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
 	}
-	minion, why := c.choose(w, demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	d := w.demand()
+	minion, why := c.fleet.Choose(d)
 	if minion == "" {
-		ch.Waiting, ch.Blocked = why, true
+		ch.Waiting = c.displace(w, d)
+		if ch.Blocked = ch.Waiting == ""; ch.Blocked {
+			ch.Waiting = why
+		}
 		c.change(ch)
 		return
 	}
@@ -72,7 +75,7 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 		Hash: w.hash, Spec: *w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
 	}
-	c.fleet.Take(minion, demand(w.spec, w.key.Namespace, w.pod, w.controller))
+	c.fleet.Take(minion, w.demand())
 	return id
 }
 
@@ -96,18 +99,50 @@ func agentNeeds(s *schema.PodSpec) []schema.Feature {
 	return slices.DeleteFunc(s.Needs(), func(f schema.Feature) bool { return slices.Contains(schema.PlanFeatures, f) })
 }
 
-// choose finds a minion for a pod.
-func (c *step) choose(w want, d place.Demand) (minion, why string) {
-	if f := slices.DeleteFunc(w.spec.Needs(), func(f schema.Feature) bool { return !slices.Contains(schema.PlanFeatures, f) }); len(f) > 0 {
-		return "", needs(f) + ", which this release does not plan with yet"
-	}
-	return c.fleet.Choose(d)
+// demand is what a declared pod needs of a minion.
+func (w *want) demand() place.Demand {
+	d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
+	d.Labels, d.Hash = w.labels, w.hash
+	return d
 }
 
-// demand is what a pod needs of a minion.
+// held is what an instance holds on its minion.
+func held(b *Binding) place.Demand {
+	d := demand(&b.Spec, b.Namespace, b.Pod, b.Controller)
+	d.Labels, d.Hash, d.Leaving = b.Labels, b.Hash, b.Phase == assignment.Drain || b.Phase == assignment.Stop
+	return d
+}
+
+// ruled tells whether a pod asks for anything by labels, but for nodeSelector.
+func ruled(s *schema.PodSpec) bool { return s.Affinity != nil || len(s.TopologySpreadConstraints) > 0 }
+
+// rules tells whether any pod, declared or there, asks for anything by labels, but for nodeSelector.
+func (c *step) rules() bool {
+	if c.set != nil {
+		for _, p := range c.set.Pods {
+			if ruled(&p.Spec) {
+				return true
+			}
+		}
+		for _, r := range c.set.ReplicationControllers {
+			if ruled(&r.Spec.Template.Spec) {
+				return true
+			}
+		}
+	}
+	for _, b := range c.st.Bindings {
+		if ruled(&b.Spec) {
+			return true
+		}
+	}
+	return false
+}
+
+// demand is what a spec needs of a minion, without labels and hash of the pod.
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
 	l := s.Reserved()
-	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName, Group: owner(namespace, pod, controller).String()}
+	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
+		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints, Priority: s.Priority}
 	for i := range s.Containers {
 		for _, p := range s.Containers[i].Ports {
 			if p.HostPort != 0 {

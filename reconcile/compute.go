@@ -48,23 +48,26 @@ func Compute(in Input) Plan {
 
 // step is one Compute under way. What it changes is its own copy of the state.
 type step struct {
-	in       Input    // its Settings are those in force
-	base     Settings // as the server was started
-	now      time.Time
-	st       State
-	set      *schema.Set // in force after this step; nil if none ever was
-	plan     Plan
-	fleet    *place.Fleet
-	observed map[string]*assignment.InstanceStatus // by instance, as its own minion reports it
-	strays   []stray
-	had      map[string]int               // replicas by controller, before this step
-	count    map[string]int               // and as declared now
-	missing  map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
-	taken    map[netip.Addr]bool          // pod addresses of bindings
-	portals  map[netip.Addr]bool          // of records
-	networks map[netip.Addr]bool          // pod networks of minions
-	services map[string][]*schema.Service // by namespace
-	env      map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
+	in          Input    // its Settings are those in force
+	base        Settings // as the server was started
+	now         time.Time
+	st          State
+	set         *schema.Set // in force after this step; nil if none ever was
+	plan        Plan
+	fleet       *place.Fleet
+	observed    map[string]*assignment.InstanceStatus // by instance, as its own minion reports it
+	strays      []stray
+	had         map[string]int               // replicas by controller, before this step
+	count       map[string]int               // and as declared now
+	missing     map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
+	taken       map[netip.Addr]bool          // pod addresses of bindings
+	portals     map[netip.Addr]bool          // of records
+	networks    map[netip.Addr]bool          // pod networks of minions
+	services    map[string][]*schema.Service // by namespace
+	nodes       map[string]*schema.Node      // what Git says of minions
+	lowest      *int32                       // see lowPriority
+	slotsWanted map[string]bool              // see declared
+	env         map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
@@ -169,7 +172,7 @@ func (c *step) seen(m Minion) bool {
 // noteMinions gives new minions a pod network and declares the silent ones lost. Then it lays out what each has left.
 func (c *step) noteMinions() {
 	var free []place.Minion
-	nodes := c.nodes()
+	c.nodes = declaredNodes(c.set)
 	quorate := c.quorate()
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
@@ -203,6 +206,11 @@ func (c *step) noteMinions() {
 		case quorate && !m.LastSeen.IsZero() && n.Lost.IsZero():
 			n.Lost = c.now
 		}
+		if node := c.nodes[name]; node != nil {
+			c.noteTaints(&n, node.Spec.Taints)
+		} else {
+			n.Tainted = nil
+		}
 		c.st.Minions[name] = n
 		if m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
 			continue
@@ -214,24 +222,27 @@ func (c *step) noteMinions() {
 		for _, f := range m.Report.Features {
 			p.Features[f] = true
 		}
-		if n := nodes[name]; n != nil {
+		if n := c.nodes[name]; n != nil {
 			p.Labels, p.Closed, p.Taints = withLabels(p.Labels, n.Labels), n.Spec.Unschedulable, n.Spec.Taints
 		}
 		free = append(free, p)
 	}
 	c.fleet = place.New(free)
+	if c.rules() {
+		c.fleet.Track()
+	}
 	c.taken = make(map[netip.Addr]bool, len(c.st.Bindings))
 	for _, b := range c.st.Bindings {
 		c.taken[b.Address] = true
-		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
+		c.fleet.Take(b.Minion, held(&b))
 	}
 }
 
-// nodes is what Git says of minions, by name.
-func (c *step) nodes() map[string]*schema.Node {
+// declaredNodes is what Git says of minions, by name.
+func declaredNodes(set *schema.Set) map[string]*schema.Node {
 	out := map[string]*schema.Node{}
-	if c.set != nil {
-		for _, n := range c.set.Nodes {
+	if set != nil {
+		for _, n := range set.Nodes {
 			out[n.Name] = n
 		}
 	}

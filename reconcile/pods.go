@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
 	"reconciler/schema"
 )
 
@@ -116,7 +117,13 @@ func (c *step) decidePods() {
 			c.warn("%s: annotation %s is %q, which is no number of seconds: %s is used", w.key, AnnotationMinReady, v, c.in.Settings.MinReady)
 		}
 	}
-	// Replicas that are not ready are replaced before those that are.
+	for _, alike := range byPriority(wants) {
+		c.decideInTurn(alike, slots, busy)
+	}
+}
+
+// decideInTurn decides for pods of one priority: those of which no instance is ready before the others.
+func (c *step) decideInTurn(wants []want, slots map[string][]string, busy map[string]string) {
 	var later []want
 	for _, w := range wants {
 		if ids := slots[slot(w.key.Namespace, w.pod, w.controller)]; c.broken(ids) {
@@ -179,7 +186,7 @@ func (c *step) decidePod(w want, ids []string, busy map[string]string) {
 			// A bare pod never runs twice: what ran on a lost minion may run there still. What only waited in Prepare has no
 			// Withdrawn, and never ran.
 			leaving = leaving || !gone || w.controller == "" && !b.Withdrawn.IsZero()
-		case b.Hash == w.hash && !lost:
+		case b.Hash == w.hash && !lost && c.expelled(id) == "":
 			match = append(match, id)
 		default:
 			old = append(old, id)
@@ -349,6 +356,9 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 		ch.How = stopFirst
 	}
 	c.explain(&ch, w, old)
+	if b.Hash == w.hash {
+		ch.Verb = Move
+	}
 	if b.Phase == assignment.Prepare { // it never ran
 		c.goAway(old, "superseded")
 		leaving = true
@@ -378,17 +388,21 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 	if w.controller == "" {
 		phase = assignment.Prepare
 	}
-	d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
+	d := w.demand()
+	d.Replaces = &place.Spot{Minion: b.Minion, Demand: held(&b)}
 	if !lost {
 		d.Prefer = b.Minion
 	}
-	minion, why := c.choose(w, d)
+	minion, why := c.fleet.Choose(d)
 	// What the old instance holds is free when the new one starts, if it is stopped first.
 	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
 		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst
 	}
 	if minion == "" {
-		ch.Waiting, ch.Blocked = why, true
+		ch.Waiting = c.displace(w, d)
+		if ch.Blocked = ch.Waiting == ""; ch.Blocked {
+			ch.Waiting = why
+		}
 		c.change(ch)
 		return
 	}
@@ -460,6 +474,8 @@ func (c *step) explain(ch *Change, w want, old string) {
 		ch.Reason = "it moves"
 		if l := c.st.Minions[b.Minion].Lost; !l.IsZero() {
 			ch.Reason = fmt.Sprintf("minion %s is lost since %s", b.Minion, l.UTC().Format(time.RFC3339))
+		} else if why := c.expelled(old); why != "" {
+			ch.Reason = why
 		}
 	case len(ch.Details) == 1:
 		d := ch.Details[0]

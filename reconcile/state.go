@@ -70,4 +70,6 @@ type Node struct {
 	Network netip.Prefix `json:"network"`          // its pod network
 	Address netip.Addr   `json:"address,omitzero"` // the last it reported, so that routes stay when the server restarts
 	Lost    time.Time    `json:"lost,omitzero"`    // since when it is declared lost
+
+	Tainted map[string]time.Time `json:"tainted,omitempty"` // since when it has its NoExecute taints
 }

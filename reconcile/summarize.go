@@ -333,7 +333,7 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 		l, r := instances[i].Binding.Spec.Reserved(), reserved[instances[i].Minion]
 		reserved[instances[i].Minion] = assignment.Capacity{MilliCPU: r.MilliCPU + l.MilliCPU, Memory: r.Memory + l.Memory, Pods: r.Pods + 1}
 	}
-	nodes := c.nodes()
+	nodes := declaredNodes(c.set)
 	var out []MinionStatus
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
 		m := c.in.Minions[name]
