@@ -90,27 +90,27 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 
 // counts is how many objects of each kind there are.
 func counts(set *schema.Set) string {
-	count := map[schema.Kind]int{}
-	kinds := []schema.Kind{schema.KindPod, schema.KindService, schema.KindReplicationController} // said even of none
+	words := map[schema.Kind]string{schema.KindPod: "pod", schema.KindService: "service", schema.KindReplicationController: "replication controller"}
+	count := map[string]int{}
+	var kinds []string // in the order of the set
 	for o := range set.Objects() {
-		k := o.Key().Kind
-		if count[k]++; !slices.Contains(kinds, k) {
+		k := cmp.Or(words[o.Key().Kind], string(o.Key().Kind))
+		if count[k]++; count[k] == 1 {
 			kinds = append(kinds, k)
 		}
 	}
-	words := map[schema.Kind]string{schema.KindPod: "pod", schema.KindService: "service", schema.KindReplicationController: "replication controller"}
-	var out []string
-	for _, k := range kinds {
-		word := cmp.Or(words[k], string(k))
-		if count[k] != 1 && k == schema.KindPolicy {
-			word = "Policies"
+	for i, k := range kinds {
+		plural := k
+		switch {
+		case count[k] == 1 || strings.HasSuffix(k, "s"):
+		case strings.HasSuffix(k, "y"):
+			plural = strings.TrimSuffix(k, "y") + "ies"
+		default:
+			plural += "s"
 		}
-		if count[k] != 1 && !strings.HasSuffix(word, "s") {
-			word += "s"
-		}
-		out = append(out, fmt.Sprintf("%d %s", count[k], word))
+		kinds[i] = fmt.Sprintf("%d %s", count[k], plural)
 	}
-	return strings.Join(out, ", ")
+	return cmp.Or(strings.Join(kinds, ", "), "it declares nothing")
 }
 
 // check loads what an argument names. Positions of errors are given as seen from here.
