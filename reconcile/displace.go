@@ -60,13 +60,16 @@ func (c *step) displace(w want, d place.Demand) string {
 	if minion == "" {
 		return ""
 	}
-	why := fmt.Sprintf("displaced by %s of priority %d", owner(w.key.Namespace, w.pod, w.controller), d.Priority)
+	why := fmt.Sprintf(displacedBy+"%s of priority %d", owner(w.key.Namespace, w.pod, w.controller), d.Priority)
 	for _, id := range victims {
 		c.goAway(id, why)
 	}
 	c.fleet.Take(minion, d)
 	return fmt.Sprintf("%s on %s to be gone, displaced by it", strings.Join(victims, ", "), minion)
 }
+
+// displacedBy begins the reason of an instance that makes room.
+const displacedBy = "displaced by "
 
 // minionsCompared is how many minions that room can be made on are compared.
 const minionsCompared = 128

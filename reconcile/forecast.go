@@ -64,6 +64,7 @@ type forecast struct {
 	going    map[string]Change // by the instance that gives way or ends
 	sure     map[schema.Key]bool
 	serving  selection           // what is an endpoint and can stay one
+	threat   int32               // instances of a lower priority may be displaced
 	touched  map[schema.Key]bool // services of which something changes
 }
 
@@ -137,11 +138,13 @@ func (f *forecast) hold(s *schema.Service, p schema.ServicePort) int {
 		if goes {
 			f.touched[s.Key()] = true
 		}
+		expires := f.expires(b)
 		switch {
-		case !declared || goes && (ch.Verb == Delete || w.controller == ""):
-		case !goes && b.Hash == w.hash:
+		case b.Spec.Priority < f.threat:
+		case !declared || (goes || expires) && (ch.Verb == Delete || w.controller == ""):
+		case !goes && !expires && b.Hash == w.hash:
 			kept++
-		case !goes || !schema.Selects(s.Spec.Selector, w.labels) || targetPort(p, w.spec) == 0:
+		case !goes && !expires || !schema.Selects(s.Spec.Selector, w.labels) || targetPort(p, w.spec) == 0:
 		case ch.How == startFirst && f.sure[w.key]:
 			kept++
 		default:
@@ -154,6 +157,22 @@ func (f *forecast) hold(s *schema.Service, p schema.ServicePort) int {
 	return kept
 }
 
+// expires tells whether an instance tolerates a NoExecute taint of its minion for a while only.
+func (f *forecast) expires(b *Binding) bool {
+	node := f.nodes[b.Minion]
+	if node == nil {
+		return false
+	}
+	for _, t := range node.Spec.Taints {
+		if t.Effect == schema.NoExecute {
+			if _, forever := tolerated(b.Spec.Tolerations, t, f.now); !forever {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // atOnce is how many ready replicas of a controller may be without a successor at the same time.
 func (f *forecast) atOnce(schema.Key) int { return 1 }
 
@@ -161,7 +180,8 @@ func (f *forecast) atOnce(schema.Key) int { return 1 }
 const manyFits = 1 << 20
 
 // fitBeside finds the controllers whose new instances certainly fit beside the old ones, whatever else of the plan is placed
-// before them: each fits on some minion even if that one gets all pods that are still to be placed, and one more.
+// before them: each fits on some minion even if that one gets all pods that are still to be placed, and one more. Where one of
+// those may displace others, nothing is certain.
 func (f *forecast) fitBeside() map[schema.Key]bool {
 	bound := map[string]bool{}
 	for _, b := range f.st.Bindings {
@@ -186,26 +206,34 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 			sure[w.key] = true // nothing of it is to be placed, unless another replica says otherwise below
 		}
 	}
+	f.threat = f.lowPriority()
 	if len(open)*len(f.in.Minions) > manyFits {
 		for _, w := range open {
-			delete(sure, w.key)
+			f.threat = max(f.threat, w.spec.Priority)
 		}
-		return sure
+		return nil
 	}
 	for _, w := range open {
-		d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
 		for name := range f.in.Minions {
-			f.fleet.Take(name, d)
+			f.fleet.Take(name, w.demand())
 		}
 	}
-	seen := map[schema.Key]bool{}
+	threat := false
+	fits := map[schema.Key]bool{}
 	for _, w := range open {
-		if w.controller == "" || seen[w.key] {
-			continue
+		ok, known := fits[w.key]
+		if !known {
+			minion, _ := f.fleet.Choose(w.demand())
+			ok = minion != "" && !ruled(w.spec) // what is taken everywhere tells nothing of what is to be near
+			fits[w.key] = ok
 		}
-		seen[w.key] = true
-		minion, _ := f.choose(w, demand(w.spec, w.key.Namespace, w.pod, w.controller))
-		sure[w.key] = !stop[w.key] && minion != ""
+		sure[w.key] = ok && w.controller != "" && !stop[w.key]
+		if !ok && w.spec.Priority > f.lowPriority() { // it may displace others, which are then to be placed, too
+			threat, f.threat = true, max(f.threat, w.spec.Priority)
+		}
+	}
+	if threat {
+		return nil
 	}
 	return sure
 }

@@ -23,6 +23,7 @@ func TestForecastIsNeverUndershot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet()
 		f.missing["none:1"] = true
+		ranked := rapid.IntRange(0, 2).Draw(t, "ranked") == 0
 		tight := rapid.IntRange(0, 3).Draw(t, "tight") == 0
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {
 			memory := rapid.IntRange(3, 12).Draw(t, "memory")
@@ -35,7 +36,7 @@ func TestForecastIsNeverUndershot(t *testing.T) {
 			}
 		}
 		commit := func(n int) {
-			if f.set = servedSet(t); tight {
+			if f.set = servedSet(t, ranked); tight {
 				f.set = growing(t, n)
 			}
 			f.revision = reconcile.Revision{Hash: fmt.Sprintf("c%d", n), Trailers: []reconcile.Trailer{{Key: "Allow-Delete", Value: "all"}}}
@@ -90,9 +91,11 @@ func (f *fleet) reportNow(a *agent) {
 }
 
 // servedSet declares pods and controllers that services may select across.
-func servedSet(t *rapid.T) *schema.Set {
+func servedSet(t *rapid.T, ranked bool) *schema.Set {
 	var lines []string
-	image := func() string { return rapid.SampledFrom([]string{"web:1", "web:1", "web:2", "none:1"}).Draw(t, "image") }
+	image := func() string {
+		return rapid.SampledFrom([]string{"web:1", "web:1", "web:2", "none:1"}).Draw(t, "image")
+	}
 	for i := range 2 {
 		if rapid.IntRange(0, 3).Draw(t, "pod") > 0 {
 			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=tier:%s", i, image(), rapid.SampledFrom([]string{"a", "a", "b"}).Draw(t, "tier")))
@@ -102,6 +105,10 @@ func servedSet(t *rapid.T) *schema.Set {
 			lines = append(lines, fmt.Sprintf("rc r%d replicas=%d image=%s mem=%d label=tier:%s label=name:r%d%s", i, n, image(),
 				rapid.SampledFrom([]int{0, 100, 200}).Draw(t, "mem"), rapid.SampledFrom([]string{"a", "a", "b"}).Draw(t, "tier"), i, port))
 		}
+	}
+	if ranked {
+		lines = append(lines, fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: high, labels: {tier: a}}, spec: {priority: 5, containers: [{name: c, image: "web:1", resources: {requests: {memory: %dMi}}}]}}`, rapid.IntRange(1, 9).Draw(t, "high")*100))
+		lines = append(lines, fmt.Sprintf(`{apiVersion: v1, kind: Node, metadata: {name: m1}, spec: {taints: [{key: k, effect: %s}]}}`, rapid.SampledFrom([]string{"PreferNoSchedule", "NoExecute"}).Draw(t, "effect")))
 	}
 	for _, s := range []string{"tier:a", "tier:b", "name:r0", "name:r1"} {
 		if rapid.IntRange(0, 6).Draw(t, "service") > 0 {

@@ -12,20 +12,21 @@ type Code string
 
 // Why a change is to be made.
 const (
-	CodeNew         Code = "new"          // Create: the object is new in Git
-	CodeDeclared    Code = "declared"     // Create: it was declared before and does not run yet, or not any more
-	CodeScaled      Code = "scaled"       // Create, Delete: the number of replicas changed
-	CodeSpecChanged Code = "spec-changed" // Replace
-	CodeMinionLost  Code = "minion-lost"  // Move; also what a bare pod waits for
-	CodeMoved       Code = "moved"        // Move off a minion that is not lost
-	CodeNotInGit    Code = "not-in-git"   // Delete
-	CodeSuperseded  Code = "superseded"   // Delete: another instance stands in its place
-	CodeRouted      Code = "routed"       // Route: its addresses or endpoints change
-	CodeNotRouted   Code = "not-routed"   // Create of a service that this release cannot route
-	CodeMeta        Code = "metadata"     // Update: labels or annotations
-	CodeSettings    Code = "settings"     // Update of the Cluster object
-	CodePortal      Code = "portal-ip"    // Update of a service that asks for another one
-	CodeDrift       Code = "drift"        // Restart
+	CodeNew         Code = "new"            // Create: the object is new in Git
+	CodeDeclared    Code = "declared"       // Create: it was declared before and does not run yet, or not any more
+	CodeScaled      Code = "scaled"         // Create, Delete: the number of replicas changed
+	CodeSpecChanged Code = "spec-changed"   // Replace
+	CodeMinionLost  Code = "minion-lost"    // Move; also what a bare pod waits for
+	CodeTainted     Code = "minion-tainted" // Move off a minion with a NoExecute taint
+	CodeDisplaced   Code = "displaced"      // Delete: a pod of a higher priority takes its place
+	CodeNotInGit    Code = "not-in-git"     // Delete
+	CodeSuperseded  Code = "superseded"     // Delete: another instance stands in its place
+	CodeRouted      Code = "routed"         // Route: its addresses or endpoints change
+	CodeNotRouted   Code = "not-routed"     // Create of a service that this release cannot route
+	CodeMeta        Code = "metadata"       // Update: labels or annotations
+	CodeSettings    Code = "settings"       // Update of the Cluster object
+	CodePortal      Code = "portal-ip"      // Update of a service that asks for another one
+	CodeDrift       Code = "drift"          // Restart
 )
 
 // What a change waits for.
@@ -80,11 +81,13 @@ func (c *step) code(ch *Change, pods map[string]bool) Code {
 		if !c.st.Minions[c.in.State.Bindings[ch.Old].Minion].Lost.IsZero() {
 			return CodeMinionLost
 		}
-		return CodeMoved
+		return CodeTainted
 	case Delete:
 		b := c.st.Bindings[ch.Instance]
 		_, counted := c.count[k]
 		switch {
+		case strings.HasPrefix(b.Reason, displacedBy):
+			return CodeDisplaced
 		case pods[slot(b.Namespace, b.Pod, b.Controller)]:
 			return CodeSuperseded
 		case counted:
