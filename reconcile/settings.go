@@ -98,17 +98,6 @@ func (s Settings) With(c *schema.Cluster) Settings {
 	return s
 }
 
-// Show is every setting by its name in a Cluster object, as it is in force.
-func (s Settings) Show() []Detail {
-	var out []Detail
-	for _, x := range settings {
-		if x.show != nil {
-			out = append(out, Detail{Path: x.name, To: x.show(&s)})
-		}
-	}
-	return out
-}
-
 // nets says why the networks cannot become those of next; "" if they can. Addresses that are in use stay what they are, so
 // a network may not leave one out.
 func (c *step) nets(next Settings) string {

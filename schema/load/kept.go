@@ -130,4 +130,5 @@ func (l *Loader) dropKept() {
 			delete(l.cache, k)
 		}
 	}
+	clear(l.dirs) // they point at it
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -39,6 +40,51 @@ func TestTreeLimits(t *testing.T) {
 			t.Errorf("%+v: %v", c.most, err)
 		}
 	}
+}
+
+// TestTreeLimitsOfKnownFiles: what is known without reading counts too. Mutant: only what is read anew is counted.
+func TestTreeLimitsOfKnownFiles(t *testing.T) {
+	l, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := fstest.MapFS{}
+	for _, name := range []string{"a", "b", "c"} {
+		in[name+".yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: Namespace, metadata: {name: " + name + "}}")}
+	}
+	for _, c := range []struct {
+		most limits
+		want string
+	}{
+		{limits{3, 1 << 10, 3}, ""}, {limits{3, 1 << 10, 2}, "declares more than 2 objects"}, {limits{3, 100, 3}, "bytes in all"}, {limits{3, 1 << 10, 3}, ""},
+	} {
+		l.most = c.most
+		for _, tree := range []fs.FS{in, addressedFS{in}, addressedFS{in}} {
+			if _, err := l.Tree(tree); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%+v: %v", c.most, err)
+			}
+		}
+	}
+}
+
+// addressedFS is a tree whose files tell the hash of their content.
+type addressedFS struct{ fstest.MapFS }
+
+type addressedEntry struct {
+	fs.DirEntry
+	hash string
+}
+
+func (e addressedEntry) ContentHash() string { return e.hash }
+
+func (a addressedFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := a.MapFS.ReadDir(name)
+	for i, e := range entries {
+		if f := a.MapFS[e.Name()]; f != nil {
+			entries[i] = addressedEntry{e, string(f.Data)}
+		}
+	}
+	return entries, err
 }
 
 // TestFewErrors: what is told of a file and of a tree is bounded, and a bad file hides no other.

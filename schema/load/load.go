@@ -53,8 +53,8 @@ type Config struct {
 	// Unjudged leaves out what policies say: for what reads objects and never brings them into force.
 	Unjudged bool
 
-	// Evaluate makes the command that evaluates CUE packages: a program that calls [Child], usually this one again. It is run without environment, with
-	// a time limit and one at a time. nil makes CUE packages an error.
+	// Evaluate makes the command that evaluates CUE packages: a program that calls [Child], usually this one again. It is
+	// run without environment, with a time limit and one at a time. nil makes CUE packages an error.
 	Evaluate func(context.Context) *exec.Cmd
 }
 
@@ -225,7 +225,7 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 				return tooLarge(l.roots[0].path)
 			}
 			if objects.Add(int64(len(r.objects))) > int64(l.most.objects) {
-				return wrongf(l.roots[0].path, place{}, "", "the tree declares more than %d objects", l.most.objects)
+				return l.tooMany()
 			}
 			return nil
 		})
@@ -235,8 +235,19 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 	}
 	l.forget(tree.number)
 	all := append(results, others...)
+	sum := 0
+	for _, r := range all {
+		sum += len(r.objects)
+	}
+	if sum > l.most.objects {
+		return nil, nil, l.tooMany()
+	}
 	r, err := l.assemble(all)
 	return r, all, err
+}
+
+func (l *Loader) tooMany() error {
+	return wrongf(l.roots[0].path, place{}, "", "the tree declares more than %d objects", l.most.objects)
 }
 
 // known is what is known of each file without reading it, nil of the others.
