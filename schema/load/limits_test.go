@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -50,7 +51,7 @@ func TestTreeLimitsOfKnownFiles(t *testing.T) {
 	}
 	in := fstest.MapFS{}
 	for _, name := range []string{"a", "b", "c"} {
-		in[name+".yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: Namespace, metadata: {name: " + name + "}}")}
+		in["d/"+name+".yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: Namespace, metadata: {name: " + name + "}}")}
 	}
 	for _, c := range []struct {
 		most limits
@@ -67,7 +68,7 @@ func TestTreeLimitsOfKnownFiles(t *testing.T) {
 	}
 }
 
-// addressedFS is a tree whose files tell the hash of their content.
+// addressedFS is a tree whose files and directories tell the hash of their content.
 type addressedFS struct{ fstest.MapFS }
 
 type addressedEntry struct {
@@ -80,9 +81,11 @@ func (e addressedEntry) ContentHash() string { return e.hash }
 func (a addressedFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := a.MapFS.ReadDir(name)
 	for i, e := range entries {
-		if f := a.MapFS[e.Name()]; f != nil {
-			entries[i] = addressedEntry{e, string(f.Data)}
+		hash := "directory" // there is one, which never changes
+		if f := a.MapFS[path.Join(name, e.Name())]; f != nil {
+			hash = string(f.Data)
 		}
+		entries[i] = addressedEntry{e, hash}
 	}
 	return entries, err
 }
