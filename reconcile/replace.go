@@ -1,0 +1,154 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
+)
+
+// how a replacement is made.
+const (
+	startFirst = "start-first"
+	stopFirst  = "stop-first"
+)
+
+// replace begins to replace an instance whose spec changed, or whose minion is lost.
+func (c *step) replace(w want, old string, leaving bool, busy map[string]string) {
+	b := c.st.Bindings[old]
+	ch := Change{Verb: Replace, Object: w.key, Old: old, How: startFirst}
+	if w.controller == "" {
+		ch.How = stopFirst
+	}
+	c.explain(&ch, w, old)
+	if b.Hash == w.hash {
+		ch.Verb = Move
+	}
+	if b.Phase == assignment.Prepare { // it never ran
+		c.goAway(old, "superseded")
+		leaving = true
+	}
+	lost := !c.st.Minions[b.Minion].Lost.IsZero()
+	if lost && w.controller != "" {
+		ch.Verb, ch.Reason = Move, fmt.Sprintf("minion %s is lost since %s", b.Minion, c.st.Minions[b.Minion].Lost.UTC().Format(time.RFC3339))
+	}
+	switch other := busy[w.key.String()]; {
+	case lost && w.controller == "":
+		ch.Waiting, ch.Blocked = c.waitForLost(old), true
+	case !lost && !c.reported(old):
+		ch.Waiting = "a report of " + b.Minion
+	case leaving && w.controller == "":
+		ch.Waiting = "an earlier instance to be gone"
+	case !lost && w.controller != "" && other != "" && other != w.pod:
+		ch.Waiting = oneAtATime
+	}
+	if ch.Waiting != "" {
+		c.change(ch)
+		return
+	}
+	if !lost {
+		busy[w.key.String()] = w.pod
+	}
+	phase := assignment.Run
+	if w.controller == "" {
+		phase = assignment.Prepare
+	}
+	d := w.demand()
+	d.Replaces = &place.Spot{Minion: b.Minion, Demand: held(&b)}
+	if !lost {
+		d.Prefer = b.Minion
+	}
+	minion, why := c.fleet.Choose(d)
+	// What the old instance holds is free when the new one starts, if it is stopped first.
+	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
+		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst
+	}
+	if minion == "" {
+		ch.Waiting = c.displace(w, d)
+		if ch.Blocked = ch.Waiting == ""; ch.Blocked {
+			ch.Waiting = why
+		}
+		c.change(ch)
+		return
+	}
+	ch.Instance, ch.Minion = c.bind(w, minion, phase, &ch), minion
+	if ch.Instance != "" && lost {
+		c.goAway(old, fmt.Sprintf("minion %s was lost; replaced by %s", b.Minion, ch.Instance))
+	}
+	if ch.Instance != "" && ch.Waiting == "" && phase == assignment.Prepare {
+		ch.Waiting = "its image on " + minion
+	}
+	c.change(ch)
+}
+
+// goAway begins an instance's end: it drains, or stops at once if it never ran.
+func (c *step) goAway(id, why string) {
+	b := c.st.Bindings[id]
+	b.Phase, b.Since, b.Reason, b.Version = assignment.Drain, c.now, why, c.next()
+	if c.in.State.Bindings[id].Phase == assignment.Prepare {
+		b.Phase = assignment.Stop
+	}
+	c.st.Bindings[id] = b
+}
+
+// prune ends every instance that nothing declares any more.
+func (c *step) prune() {
+	said := map[string]bool{}
+	for _, ch := range c.plan.Changes {
+		said[ch.Old], said[ch.Instance] = true, true
+	}
+	wanted := map[string]bool{}
+	for _, w := range c.wants() {
+		wanted[slot(w.key.Namespace, w.pod, w.controller)] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
+		b := c.st.Bindings[id]
+		if wanted[slot(b.Namespace, b.Pod, b.Controller)] {
+			if (b.Phase == assignment.Drain || b.Phase == assignment.Stop) && !said[id] && !c.lost(id) {
+				c.change(Change{Verb: Delete, Object: owner(b.Namespace, b.Pod, b.Controller), Instance: id, Minion: b.Minion, Reason: cmp.Or(b.Reason, "it is to end")})
+			}
+			continue
+		}
+		k := owner(b.Namespace, b.Pod, b.Controller)
+		why := "not in Git any more"
+		if n, ok := c.count[k.String()]; ok {
+			why = fmt.Sprintf("scaled to %d", n)
+		}
+		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
+			c.goAway(id, why)
+		} else {
+			why = cmp.Or(b.Reason, why)
+		}
+		c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: why})
+	}
+}
+
+// explain says how the declared spec differs from an instance's.
+func (c *step) explain(ch *Change, w want, old string) {
+	b := c.st.Bindings[old]
+	ch.Old = old
+	ch.Details = diffSpec(&b.Spec, w.spec)
+	switch {
+	case len(ch.Details) == 0:
+		ch.Reason = "it moves"
+		if l := c.st.Minions[b.Minion].Lost; !l.IsZero() {
+			ch.Reason = fmt.Sprintf("minion %s is lost since %s", b.Minion, l.UTC().Format(time.RFC3339))
+		} else if why := c.expelled(old); why != "" {
+			ch.Reason = why
+		}
+	case len(ch.Details) == 1:
+		d := ch.Details[0]
+		field := strings.TrimPrefix(d.Path, "spec.")
+		if _, rest, ok := strings.Cut(field, "]."); ok && len(w.spec.Containers) == 1 && strings.HasPrefix(field, "containers[") {
+			field = rest
+		}
+		ch.Reason = fmt.Sprintf("%s: %s -> %s", field, cmp.Or(d.From, "(none)"), cmp.Or(d.To, "(none)"))
+	default:
+		ch.Reason = fmt.Sprintf("%d fields of the spec change", len(ch.Details))
+	}
+}

@@ -1,0 +1,90 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"reconciler/schema"
+)
+
+// want is one pod that is declared.
+type want struct {
+	key         schema.Key // the pod or its controller
+	pod         string
+	controller  string
+	spec        *schema.PodSpec
+	hash        string
+	labels      map[string]string
+	annotations map[string]string
+}
+
+// MinReady is how long an instance with these annotations must run to be ready.
+func MinReady(annotations map[string]string, s Settings) time.Duration {
+	if v, ok := annotations[AnnotationMinReady]; ok {
+		if n, err := strconv.ParseFloat(v, 64); err == nil && validMinReady(v) {
+			return time.Duration(n * float64(time.Second))
+		}
+	}
+	return s.MinReady
+}
+
+func validMinReady(v string) bool {
+	n, err := strconv.ParseFloat(v, 64)
+	return err == nil && n >= 0 && n < 1e6
+}
+
+// wants lists every declared pod in a fixed order; the replicas of a controller are numbered from 0.
+func (c *step) wants() []want {
+	var out []want
+	for _, p := range c.set.Pods {
+		out = append(out, want{p.Key(), p.Name, "", &p.Spec, p.Spec.Hash(), p.Labels, p.Annotations})
+	}
+	for _, r := range c.set.ReplicationControllers {
+		t := &r.Spec.Template
+		h := t.Spec.Hash()
+		annotations := withMinReady(t.Annotations, r.Spec.MinReadySeconds)
+		for i := range r.Spec.Count() {
+			out = append(out, want{r.Key(), fmt.Sprintf("%s-%d", r.Name, i), r.Name, &t.Spec, h, t.Labels, annotations})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b want) int { return a.key.Compare(b.key) })
+	return out
+}
+
+// withMinReady is a template's annotations with the controller's setting, unless they have their own.
+func withMinReady(annotations map[string]string, seconds int32) map[string]string {
+	if _, own := annotations[AnnotationMinReady]; own || seconds == 0 {
+		return annotations
+	}
+	out := maps.Clone(annotations)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[AnnotationMinReady] = strconv.Itoa(int(seconds))
+	return out
+}
+
+// slot is what bindings of one pod have in common.
+func slot(namespace, pod, controller string) string {
+	return namespace + "/" + controller + "/" + pod
+}
+
+// slots are the bindings by slot, each sorted from old to new.
+func (c *step) slots() map[string][]string {
+	out := map[string][]string{}
+	for id, b := range c.st.Bindings {
+		s := slot(b.Namespace, b.Pod, b.Controller)
+		out[s] = append(out[s], id)
+	}
+	for _, ids := range out {
+		slices.SortFunc(ids, func(x, y string) int {
+			return cmp.Or(c.st.Bindings[x].Created.Compare(c.st.Bindings[y].Created), cmp.Compare(c.st.Bindings[x].Version, c.st.Bindings[y].Version), strings.Compare(x, y))
+		})
+	}
+	return out
+}
