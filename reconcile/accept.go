@@ -44,7 +44,7 @@ func (c *step) fuse(next *schema.Set) string {
 	for _, s := range next.Services {
 		keep(s.Key())
 	}
-	count := replicas(next)
+	surplus := c.surplus(next) // of controllers that are scaled down
 	all, gone, whole := map[string]bool{}, map[string]bool{}, map[string]int{}
 	for _, b := range c.st.Bindings {
 		if b.Phase != assignment.Run && b.Phase != assignment.Prepare {
@@ -53,13 +53,10 @@ func (c *step) fuse(next *schema.Set) string {
 		pod := b.Namespace + "/" + b.Pod
 		all[pod] = true
 		k := owner(b.Namespace, b.Pod, b.Controller)
-		surplus := false // of a controller that is scaled down
-		if n, ok := count[k.String()]; ok {
-			i, err := strconv.Atoi(strings.TrimPrefix(b.Pod, b.Controller+"-"))
-			surplus = err == nil && i >= n
-		}
-		if (surplus || !keeps[k.String()]) && !gone[pod] {
+		left := surplus[k.String()] > 0
+		if (left || !keeps[k.String()]) && !gone[pod] {
 			gone[pod] = true
+			surplus[k.String()]--
 			if !namespaces[b.Namespace] {
 				whole[b.Namespace]++
 			}

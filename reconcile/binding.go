@@ -35,7 +35,9 @@ func (c *step) create(w want, again bool) {
 		return
 	}
 	ch.Minion = minion
-	ch.Instance = c.bind(w, minion, assignment.Run, &ch)
+	if ch.Instance = c.bind(w, minion, assignment.Run, &ch); ch.Instance != "" {
+		c.rollouts[w.key.String()].run()
+	}
 	c.change(ch)
 }
 

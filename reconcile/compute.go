@@ -57,6 +57,8 @@ type step struct {
 	fleet       *place.Fleet
 	observed    map[string]*assignment.InstanceStatus // by instance, as its own minion reports it
 	strays      []stray
+	wanted      []want                       // see wants; nil until they were asked for
+	rollouts    map[string]*rollout          // by controller
 	had         map[string]int               // replicas by controller, before this step
 	count       map[string]int               // and as declared now
 	missing     map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance

@@ -86,6 +86,12 @@ type Settings struct {
 	FuseShare    float64        `json:"fuseShare"`            // a plan that deletes more than this share of all pods stalls ...
 	FuseCount    int            `json:"fuseCount"`            // ... if that is also more than this many
 
+	// How many pods of a controller may be missing, and be there in addition, while it replaces them: a number, or a
+	// percentage of its replicas. "" is 0 and 1. Where MaxUnavailable is not set, a pod that fits nowhere beside its old
+	// instance is stopped first all the same.
+	MaxUnavailable string `json:"maxUnavailable,omitempty"`
+	MaxSurge       string `json:"maxSurge,omitempty"`
+
 	// Fixed are the settings that Git cannot change because the server was told them: by their names in a Cluster object
 	// ("portalNet"), with how it was told ("--portal-net").
 	Fixed map[string]string `json:"fixed,omitempty"`

@@ -17,77 +17,34 @@ const oneAtATime = "another replica to be replaced: one at a time"
 // decidePods goes through every declared pod and does what may be done for it now.
 func (c *step) decidePods() {
 	slots := c.slots()
-	busy := map[string]string{} // by controller, the replica that is being replaced
-	degree := map[string]int{}
 	wants := c.wants()
-	for _, w := range wants {
-		if w.controller != "" {
-			if d := c.replacing(w, slots[slot(w.key.Namespace, w.pod, w.controller)]); d > degree[w.key.String()] {
-				busy[w.key.String()], degree[w.key.String()] = w.pod, d
-			}
-		}
-		if v, ok := w.annotations[AnnotationMinReady]; ok && !validMinReady(v) {
-			c.warn("%s: annotation %s is %q, which is no number of seconds: %s is used", w.key, AnnotationMinReady, v, c.in.Settings.MinReady)
-		}
-	}
+	c.lookAtRollouts(wants, slots)
 	for _, alike := range byPriority(wants) {
-		c.decideInTurn(alike, slots, busy)
+		c.decideInTurn(alike, slots)
 	}
 }
 
 // decideInTurn decides for pods of one priority: those of which no instance is ready before the others.
-func (c *step) decideInTurn(wants []want, slots map[string][]string, busy map[string]string) {
+func (c *step) decideInTurn(wants []want, slots map[string][]string) {
 	var later []want
 	for _, w := range wants {
+		if v, ok := w.annotations[AnnotationMinReady]; ok && !validMinReady(v) {
+			c.warn("%s: annotation %s is %q, which is no number of seconds: %s is used", w.key, AnnotationMinReady, v, c.in.Settings.MinReady)
+		}
 		if ids := slots[slot(w.key.Namespace, w.pod, w.controller)]; c.broken(ids) {
-			c.decidePod(w, ids, busy)
+			c.decidePod(w, ids)
 		} else {
 			later = append(later, w)
 		}
 	}
 	for _, w := range later {
-		c.decidePod(w, slots[slot(w.key.Namespace, w.pod, w.controller)], busy)
+		c.decidePod(w, slots[slot(w.key.Namespace, w.pod, w.controller)])
 	}
-}
-
-// broken tells whether no instance of a pod is ready.
-func (c *step) broken(ids []string) bool {
-	for _, id := range ids {
-		if b := c.st.Bindings[id]; c.ready(&b) {
-			return false
-		}
-	}
-	return true
-}
-
-// replacing tells how far a replica is in the middle of being replaced: 0 not at all, 1 an instance goes away, 2 the new one
-// is there and not ready, or beside the old one. A replica that has only begun may go on, but not beside one of degree 2.
-func (c *step) replacing(w want, ids []string) (degree int) {
-	var live []string
-	for _, id := range ids {
-		switch phase := c.st.Bindings[id].Phase; {
-		case phase == assignment.Run:
-			live = append(live, id)
-		case c.lost(id):
-		case phase == assignment.Prepare:
-			return 2
-		default:
-			degree = 1
-		}
-	}
-	if len(live) > 1 {
-		return 2
-	}
-	if len(live) == 1 {
-		if b := c.st.Bindings[live[0]]; b.Hash == w.hash && !c.ready(&b) && !c.lost(live[0]) {
-			return 2
-		}
-	}
-	return degree
 }
 
 // decidePod does what may be done now for one declared pod whose bindings are ids, from old to new.
-func (c *step) decidePod(w want, ids []string, busy map[string]string) {
+func (c *step) decidePod(w want, ids []string) {
+	r := c.rollouts[w.key.String()]
 	var match, old []string // in Run or Prepare
 	leaving := false
 	for _, id := range ids {
@@ -120,13 +77,14 @@ func (c *step) decidePod(w want, ids []string, busy map[string]string) {
 		}
 		old = old[:1]
 	}
+	match, old = c.trim(w, match, old)
 	switch {
 	case len(match) > 0:
 		c.relabel(match[0], w)
 		c.follow(w, match[0], old, leaving)
 	case len(old) > 0:
-		c.replace(w, old[0], leaving, busy)
-	case leaving && w.controller == "":
+		c.replace(w, old[0], leaving)
+	case leaving && w.controller == "" || r.full():
 		c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: "the instance before it to be gone"})
 	default:
 		c.create(w, len(ids) > 0)
@@ -163,6 +121,7 @@ func (c *step) relabel(id string, w want) {
 // follow goes on with a pod that has an instance as declared, and perhaps an old one that it replaces.
 func (c *step) follow(w want, id string, old []string, leaving bool) {
 	b := c.st.Bindings[id]
+	r := c.rollouts[w.key.String()]
 	problem := c.problem(id)
 	if b.Phase == assignment.Prepare {
 		prepared := c.observed[id] != nil && c.observed[id].State == assignment.Prepared
@@ -176,16 +135,16 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 		case len(old) > 0 && c.lost(old[0]):
 			ch.Waiting, ch.Blocked = c.waitForLost(old[0]), true
 		case len(old) > 0 && (prepared || c.rank(old[0]) < 2 && c.reported(old[0])):
-			c.goAway(old[0], "replaced by "+id)
-			ch.Waiting = "the old instance to be drained and stopped"
+			c.stopFirst(w, id, old[0], &ch)
 		case len(old) > 0:
 			ch.Waiting, ch.Blocked = "its image on "+b.Minion, problem != ""
 			if problem != "" {
 				ch.Waiting = problem
 			}
-		case leaving:
+		case leaving || r.full():
 			ch.Waiting = "the old instance to be gone"
 		default:
+			r.run()
 			b.Phase, b.Since, b.Version = assignment.Run, c.now, c.next()
 			c.st.Bindings[id] = b
 		}

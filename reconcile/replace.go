@@ -19,10 +19,10 @@ const (
 )
 
 // replace begins to replace an instance whose spec changed, or whose minion is lost.
-func (c *step) replace(w want, old string, leaving bool, busy map[string]string) {
+func (c *step) replace(w want, old string, leaving bool) {
 	b := c.st.Bindings[old]
 	ch := Change{Verb: Replace, Object: w.key, Old: old, How: startFirst}
-	if w.controller == "" {
+	if r := c.rollouts[w.key.String()]; r == nil || r.surge == 0 {
 		ch.How = stopFirst
 	}
 	c.explain(&ch, w, old)
@@ -37,26 +37,26 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 	if lost && w.controller != "" {
 		ch.Verb, ch.Reason = Move, fmt.Sprintf("minion %s is lost since %s", b.Minion, c.st.Minions[b.Minion].Lost.UTC().Format(time.RFC3339))
 	}
-	switch other := busy[w.key.String()]; {
+	r := c.rollouts[w.key.String()] // nil for a bare pod
+	ready := c.rank(old) == 3
+	double := r != nil && r.mayDouble(w.pod)
+	switch {
 	case lost && w.controller == "":
 		ch.Waiting, ch.Blocked = c.waitForLost(old), true
 	case !lost && !c.reported(old):
 		ch.Waiting = "a report of " + b.Minion
-	case leaving && w.controller == "":
+	case leaving && w.controller == "" || lost && r.full():
 		ch.Waiting = "an earlier instance to be gone"
-	case !lost && w.controller != "" && other != "" && other != w.pod:
-		ch.Waiting = oneAtATime
+	case !lost && r != nil && (!r.mayBegin(w.pod, ready) || !double && !r.mayStop(w.pod, true, true)):
+		ch.Waiting = r.inTurn()
 	}
 	if ch.Waiting != "" {
 		c.change(ch)
 		return
 	}
-	if !lost {
-		busy[w.key.String()] = w.pod
-	}
 	phase := assignment.Run
-	if w.controller == "" {
-		phase = assignment.Prepare
+	if r == nil || !lost && !double {
+		phase, ch.How = assignment.Prepare, stopFirst
 	}
 	d := w.demand()
 	d.Replaces = &place.Spot{Minion: b.Minion, Demand: held(&b)}
@@ -66,6 +66,11 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 	minion, why := c.fleet.Choose(d)
 	// What the old instance holds is free when the new one starts, if it is stopped first.
 	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
+		if minion == "" && phase == assignment.Run && !r.mayStop(w.pod, false, true) {
+			ch.Waiting, ch.Blocked = r.noRoomBeside(why), r.asked
+			c.change(ch)
+			return
+		}
 		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst
 	}
 	if minion == "" {
@@ -80,10 +85,54 @@ func (c *step) replace(w want, old string, leaving bool, busy map[string]string)
 	if ch.Instance != "" && lost {
 		c.goAway(old, fmt.Sprintf("minion %s was lost; replaced by %s", b.Minion, ch.Instance))
 	}
+	if ch.Instance != "" {
+		r.begin(w.pod, phase, lost, ready)
+	}
 	if ch.Instance != "" && ch.Waiting == "" && phase == assignment.Prepare {
 		ch.Waiting = "its image on " + minion
 	}
 	c.change(ch)
+}
+
+// begin notes that a replica has a new instance. A bare pod has no rollout.
+func (r *rollout) begin(pod string, phase assignment.Phase, lost, ready bool) {
+	switch {
+	case r == nil:
+		return
+	case phase == assignment.Run:
+		r.present++
+		if !lost {
+			r.doubled[pod] = true
+		}
+	case ready:
+		r.promised[pod] = true
+	}
+	if !lost {
+		r.begun[pod] = true
+		delete(r.ending, pod)
+	}
+}
+
+// run notes that an instance begins to run.
+func (r *rollout) run() {
+	if r != nil {
+		r.present++
+	}
+}
+
+// stopFirst ends the old instance of a pod of which the new one is to run when it is gone, if no more replicas are without a
+// ready instance then than may be.
+func (c *step) stopFirst(w want, id, old string, ch *Change) {
+	if r := c.rollouts[w.key.String()]; r != nil {
+		if !r.mayStop(w.pod, false, false) {
+			ch.Waiting = "enough other replicas to be ready"
+			return
+		}
+		r.unready[w.pod] = true
+		delete(r.promised, w.pod)
+	}
+	c.goAway(old, "replaced by "+id)
+	ch.Waiting = "the old instance to be drained and stopped"
 }
 
 // goAway begins an instance's end: it drains, or stops at once if it never ran.

@@ -361,9 +361,23 @@ func (o opts) labels(key string) map[string]string {
 	return m
 }
 
+// settings are the annotations of a controller.
+func (o opts) settings() map[string]string {
+	var out map[string]string
+	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable} {
+		if v := o.text(key, ""); v != "" {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = v
+		}
+	}
+	return out
+}
+
 // declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, port, hostport,
-// node, select, label, minready, restart, ns and replicas; services port, select, portal, public, ns. A line that begins with
-// "{" is an object as people write it, in one line of YAML.
+// node, select, label, minready, restart, ns, controllers also replicas, surge and unavailable; services port, select, portal, public, ns. A
+// line that begins with "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
 	set := &schema.Set{}
 	var written []string
@@ -393,6 +407,7 @@ func declare(lines []string) (*schema.Set, error) {
 			set.Pods = append(set.Pods, (&schema.Pod{Meta: meta, Spec: spec}).Canonical())
 		case "rc":
 			n := int(o.number("replicas", 1))
+			meta.Annotations = o.settings()
 			labels := meta.Labels
 			if labels == nil {
 				labels = map[string]string{"name": meta.Name}

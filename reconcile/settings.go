@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -45,10 +46,12 @@ var settings = []setting{
 		func(s *Settings, c *schema.ClusterSpec) { s.Rest = seconds(c.RestSeconds) }},
 	{"update.minReadySeconds", func(c *schema.ClusterSpec) string { return showNumber(c.Update.MinReadySeconds) }, func(s *Settings) string { return showSeconds(s.MinReady) },
 		func(s *Settings, c *schema.ClusterSpec) { s.MinReady = seconds(c.Update.MinReadySeconds) }},
+	{"update.maxUnavailable", func(c *schema.ClusterSpec) string { return string(c.Update.MaxUnavailable) }, func(s *Settings) string { return cmp.Or(s.MaxUnavailable, defaultUnavailable) },
+		func(s *Settings, c *schema.ClusterSpec) { s.MaxUnavailable = string(c.Update.MaxUnavailable) }},
+	{"update.maxSurge", func(c *schema.ClusterSpec) string { return string(c.Update.MaxSurge) }, func(s *Settings) string { return cmp.Or(s.MaxSurge, defaultSurge) },
+		func(s *Settings, c *schema.ClusterSpec) { s.MaxSurge = string(c.Update.MaxSurge) }},
 
 	{"domain", func(c *schema.ClusterSpec) string { return c.Domain }, nil, nil},
-	{"update.maxUnavailable", func(c *schema.ClusterSpec) string { return string(c.Update.MaxUnavailable) }, nil, nil},
-	{"update.maxSurge", func(c *schema.ClusterSpec) string { return string(c.Update.MaxSurge) }, nil, nil},
 }
 
 func network(text string, otherwise netip.Prefix) netip.Prefix {
@@ -168,7 +171,6 @@ func gitText(x setting, c *schema.Cluster) string {
 
 // warnSettings says which settings of the set in force are not obeyed.
 func (c *step) warnSettings() {
-	c.warnUpdates()
 	k := c.set.Cluster()
 	if k == nil {
 		return
@@ -189,23 +191,7 @@ func (c *step) warnSettings() {
 	}
 }
 
-// warnUpdates says which controllers ask for an update that they do not get.
-func (c *step) warnUpdates() {
-	if c.set == nil {
-		return
-	}
-	for _, r := range c.set.ReplicationControllers {
-		for name, setting := range map[string]string{schema.AnnotationMaxUnavailable: "update.maxUnavailable", schema.AnnotationMaxSurge: "update.maxSurge"} {
-			if r.Annotations[name] != "" {
-				c.warn("%s: %s is not obeyed yet: %s", r.Key(), name, unobeyed[setting])
-			}
-		}
-	}
-}
-
 // unobeyed is what is done instead of what a setting asks for.
 var unobeyed = map[string]string{
-	"domain":                "there is no DNS server of the fleet",
-	"update.maxUnavailable": "controllers replace one pod at a time, start-first",
-	"update.maxSurge":       "controllers replace one pod at a time, start-first",
+	"domain": "there is no DNS server of the fleet",
 }

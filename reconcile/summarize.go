@@ -254,7 +254,7 @@ func group(changes []Change) (out []grouped) {
 		k := id{ch.Verb, ch.Reason, ch.Blocked}
 		if ch.Blocked {
 			k.reason = ch.Waiting
-		} else if ch.Waiting != "" && (waits[k] == "" || waits[k] == oneAtATime) {
+		} else if ch.Waiting != "" && (waits[k] == "" || waitsInTurn(waits[k])) {
 			waits[k] = ch.Waiting
 		}
 		if n[k]++; n[k] == 1 {

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,6 +20,7 @@ type want struct {
 	hash        string
 	labels      map[string]string
 	annotations map[string]string
+	rolls       map[string]string // annotations of the controller itself
 }
 
 // MinReady is how long an instance with these annotations must run to be ready.
@@ -38,21 +38,26 @@ func validMinReady(v string) bool {
 	return err == nil && n >= 0 && n < 1e6
 }
 
-// wants lists every declared pod in a fixed order; the replicas of a controller are numbered from 0.
+// wants lists every declared pod in a fixed order. Which numbers a controller's replicas have is decided once in a step.
 func (c *step) wants() []want {
-	var out []want
+	if c.wanted != nil {
+		return c.wanted
+	}
+	out := []want{}
+	have := c.numbers()
 	for _, p := range c.set.Pods {
-		out = append(out, want{p.Key(), p.Name, "", &p.Spec, p.Spec.Hash(), p.Labels, p.Annotations})
+		out = append(out, want{p.Key(), p.Name, "", &p.Spec, p.Spec.Hash(), p.Labels, p.Annotations, nil})
 	}
 	for _, r := range c.set.ReplicationControllers {
 		t := &r.Spec.Template
 		h := t.Spec.Hash()
 		annotations := withMinReady(t.Annotations, r.Spec.MinReadySeconds)
-		for i := range r.Spec.Count() {
-			out = append(out, want{r.Key(), fmt.Sprintf("%s-%d", r.Name, i), r.Name, &t.Spec, h, t.Labels, annotations})
+		for _, i := range c.chooseNumbers(r, have[r.Key().String()]) {
+			out = append(out, want{r.Key(), podName(r.Name, i), r.Name, &t.Spec, h, t.Labels, annotations, r.Annotations})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b want) int { return a.key.Compare(b.key) })
+	c.wanted = out
 	return out
 }
 

@@ -1,0 +1,104 @@
+package reconcile_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// bounds are how many instances more, and ready replicas fewer, a controller may have while it replaces them: computed anew, by
+// fractions. loose says that a replica which fits nowhere may be stopped first.
+func bounds(r *schema.ReplicationController) (surge, unavailable int, loose bool) {
+	of := func(text string, up float64) int {
+		n, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+		if err != nil {
+			panic(err)
+		}
+		if strings.HasSuffix(text, "%") {
+			n = n/100*float64(r.Spec.Count()) + up
+		}
+		return int(n)
+	}
+	surge = 1
+	if v, ok := r.Annotations[schema.AnnotationMaxSurge]; ok {
+		surge = of(v, 0.999)
+	}
+	v, asked := r.Annotations[schema.AnnotationMaxUnavailable]
+	if asked {
+		unavailable = of(v, 0)
+	}
+	if surge+unavailable == 0 {
+		unavailable = 1
+	}
+	return surge, unavailable, !asked
+}
+
+// replicas are the pods of a controller that have an instance in Run or Prepare, sorted.
+func replicas(s reconcile.State, controller string) []string {
+	pods := map[string]bool{}
+	for _, b := range s.Bindings {
+		if b.Controller == controller && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
+			pods[b.Pod] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(pods))
+}
+
+// checkRollouts looks at how many instances of each controller run, are ready and leave.
+func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
+	for _, r := range p.State.Accepted.ReplicationControllers {
+		surge, unavailable, loose := bounds(r)
+		if loose {
+			unavailable = max(unavailable, 1)
+		}
+		n := r.Spec.Count()
+		runs, present, starts := 0, 0, 0
+		before, after := map[string]bool{}, map[string]bool{}
+		for id, b := range p.State.Bindings {
+			if b.Controller != r.Name || !p.State.Minions[b.Minion].Lost.IsZero() {
+				continue
+			}
+			old, known := in.State.Bindings[id]
+			if b.Phase == assignment.Run {
+				runs++
+				if !known || old.Phase != assignment.Run {
+					starts++
+				}
+			}
+			if b.Phase == assignment.Run || b.Phase == assignment.Drain || b.Phase == assignment.Stop && !b.Withdrawn.IsZero() {
+				present++
+			}
+			if known && ready(in, old) {
+				before[b.Pod] = true
+				after[b.Pod] = after[b.Pod] || b.Phase == assignment.Run
+			}
+		}
+		// Mutants: mayDouble always; trim never; doubled does not count what began in this step.
+		if runs > n+surge {
+			w.t.Fatalf("controller %s of %d replicas with surge %d has %d instances in Run, before: %s, now: %s", r.Name, n, surge, runs, brief(in.State), brief(p.State))
+		}
+		// Mutant: full is never true.
+		if surge == 0 && starts > 0 && present > n {
+			w.t.Fatalf("controller %s of %d replicas without surge starts one beside %d, before: %s, now: %s", r.Name, n, present, brief(in.State), brief(p.State))
+		}
+		// Mutants: mayStop always; unready is not noted when a replica is stopped; chooseNumbers prefers ready ones.
+		left := 0
+		for _, is := range after {
+			if is {
+				left++
+			}
+		}
+		if left < len(before) && left < n-unavailable {
+			w.t.Fatalf("controller %s of %d replicas, %d of which may be unavailable: %d ready ones become %d, before: %s, now: %s", r.Name, n, unavailable, len(before), left, brief(in.State), brief(p.State))
+		}
+		// Mutant: chooseNumbers forgets one; findNumbers adds one too many.
+		if m := len(replicas(p.State, r.Name)); m > n {
+			w.t.Fatalf("controller %s of %d replicas has %d, now: %s", r.Name, n, m, brief(p.State))
+		}
+	}
+}
