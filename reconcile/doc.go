@@ -9,10 +9,11 @@
 //
 // Unknown is never absent: a minion that has not reported keeps its instances, and only a report shows that one is gone.
 //
-// A controller's replicas are replaced within two limits: how many may have two instances in Run, and how many may be without a
-// ready one because of us. Unless somebody says otherwise that is one at a time, start-first, and stop-first where a replica
-// does not fit beside its old instance. Replicas keep their numbers; of too many those go first that are not ready, then those
-// with others on their minion, then the youngest. A bare pod is replaced stop-first, and never while an earlier instance may run on a lost minion. An instance stops
-// only when every minion that holds a lease has acknowledged a table without it (or after the drain timeout) and its own
-// minion has listed it, so that a later report without it means that it is gone.
+// A controller's replicas are replaced within two limits: how many may have two instances in Run, and how many may be
+// without a ready one because of us. Unless somebody says otherwise that is one at a time, start-first, and stop-first
+// where a replica does not fit beside its old instance. Replicas keep their numbers; of too many those go first that are
+// not ready, then those with others on their minion, then the youngest. A bare pod is replaced stop-first, and never while
+// an earlier instance may run on a lost minion. An instance stops only when every minion that holds a lease has
+// acknowledged a table without it (or after the drain timeout) and its own minion has listed it, so that a later report
+// without it means that it is gone.
 package reconcile
