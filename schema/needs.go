@@ -39,7 +39,7 @@ const (
 	FeaturePriority        Feature = "priority"
 )
 
-// PlanFeatures are those that a pod needs of the plan, and not of its minion.
+// PlanFeatures are those that a pod needs of the plan, which can do them, and not of its minion.
 var PlanFeatures = []Feature{FeatureAffinity, FeatureTopologySpread, FeaturePriority}
 
 // The features of services and of ports.

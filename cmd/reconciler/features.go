@@ -8,7 +8,7 @@ import (
 	"reconciler/schema"
 )
 
-// features is what the plan, the routes and the agents of this release can do beyond what every release can.
+// features is what the routes and the agents of this release can do beyond what every release can.
 var features []schema.Feature
 
 // unsupported says of each object what it needs and this release cannot do: it is right, and will not run.
@@ -17,7 +17,7 @@ func unsupported(set *schema.Set) []string {
 	note := func(o schema.Object, needs []schema.Feature, what string) {
 		var missing []string
 		for _, f := range needs {
-			if !slices.Contains(features, f) {
+			if !slices.Contains(features, f) && !slices.Contains(schema.PlanFeatures, f) {
 				missing = append(missing, string(f))
 			}
 		}

@@ -115,7 +115,8 @@ func (f *Fleet) Take(minion string, d Demand) {
 	}
 	m.Groups[d.Group]++
 	if f.pods != nil {
-		f.pods.take(i, m, &d)
+		tracked := d // so that d costs no allocation on fleets that track nothing
+		f.pods.take(i, m, &tracked)
 	}
 }
 
@@ -128,14 +129,14 @@ func (f *Fleet) Choose(d Demand) (minion, why string) {
 	}
 	t := f.trial(&d, nil)
 	for _, name := range []string{d.Prefer, d.Name} {
-		if i, ok := f.index[name]; ok && f.minions[i].excludes(t) == "" {
+		if i, ok := f.index[name]; ok && f.minions[i].excludes(&t) == "" {
 			return name, ""
 		}
 	}
-	if best := f.best(t); best >= 0 {
+	if best := f.best(&t); best >= 0 {
 		return f.minions[best].Name, ""
 	}
-	return "", f.explain(t)
+	return "", f.explain(&t)
 }
 
 // best is the best minion of a sample, -1 if the pod fits nowhere.
@@ -280,7 +281,8 @@ func (f *Fleet) FitsInstead(minion string, d, back Demand) bool {
 		return false
 	}
 	m := f.minions[i].without(back)
-	return m.excludes(f.trial(&d, f.departed(minion, &back))) == ""
+	t := f.trial(&d, f.departed(minion, &back))
+	return m.excludes(&t) == ""
 }
 
 // FitsWithout tells whether a pod fits on a minion once others that are there have given back their resources and host
@@ -291,7 +293,8 @@ func (f *Fleet) FitsWithout(minion string, d Demand, back ...Demand) bool {
 		return false
 	}
 	m := f.minions[i].without(back...)
-	return m.excludes(f.trial(&d, nil)) == ""
+	t := f.trial(&d, nil)
+	return m.excludes(&t) == ""
 }
 
 // without is a minion to which pods have given back what they hold.

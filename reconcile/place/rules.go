@@ -102,9 +102,10 @@ func (f *Fleet) termCount(d *Demand, t *schema.PodTerm) *count {
 
 // nearRules counts, for each term of a required affinity, the pods that all of its terms mean.
 func (f *Fleet) nearRules(r *rules, d *Demand, terms []schema.PodTerm) {
+	own := d.Namespace
 	all := func(namespace string, labels map[string]string) bool {
 		for i := range terms {
-			if !about(&terms[i], d.Namespace)(namespace, labels) {
+			if !about(&terms[i], own)(namespace, labels) {
 				return false
 			}
 		}
@@ -126,9 +127,9 @@ func (f *Fleet) likes(d *Demand, terms []schema.PreferredPod, sign int) (out []l
 // newSpread counts the pods of the same namespace on the minions that the pod may be on by their labels. Those that leave
 // do not count.
 func (f *Fleet) newSpread(d *Demand, t schema.TopologySpread) spread {
-	namespace, selector, node := d.Namespace, d.Selector, required(d)
+	namespace, selector, node, all := d.Namespace, d.Selector, required(d), d.Spread // not d: it would be allocated for every pod
 	may := func(m *Minion) bool {
-		for _, o := range d.Spread {
+		for _, o := range all {
 			if _, ok := m.label(o.TopologyKey); !ok {
 				return false
 			}
@@ -199,8 +200,8 @@ type trial struct {
 	least    []int     // of each spread
 }
 
-func (f *Fleet) trial(d *Demand, gone *departed) *trial {
-	t := &trial{Demand: d, rules: f.rules(d), gone: gone, replaced: gone}
+func (f *Fleet) trial(d *Demand, gone *departed) trial {
+	t := trial{Demand: d, rules: f.rules(d), gone: gone, replaced: gone}
 	if t.rules == nil {
 		return t
 	}
