@@ -33,6 +33,7 @@ func Compute(in Input) Plan {
 	c.noteMinions()
 	c.observe()
 	c.warnSettings()
+	c.noteSuspensions()
 	if c.set != nil {
 		c.decideRecords()
 		c.adopt()
@@ -59,6 +60,7 @@ type step struct {
 	strays      []stray
 	wanted      []want                       // see wants; nil until they were asked for
 	rollouts    map[string]*rollout          // by controller
+	suspended   map[schema.Key]suspension    // pods and controllers for which nothing is done
 	had         map[string]int               // replicas by controller, before this step
 	count       map[string]int               // and as declared now
 	missing     map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance

@@ -18,6 +18,7 @@ const oneAtATime = "another replica to be replaced: one at a time"
 func (c *step) decidePods() {
 	slots := c.slots()
 	wants := c.wants()
+	wants = c.active(wants, slots)
 	c.lookAtRollouts(wants, slots)
 	for _, alike := range byPriority(wants) {
 		c.decideInTurn(alike, slots)

@@ -164,6 +164,11 @@ func (c *step) prune() {
 			continue
 		}
 		k := owner(b.Namespace, b.Pod, b.Controller)
+		if s, ok := c.suspended[k]; ok && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
+			c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: fmt.Sprintf("scaled to %d", c.count[k.String()]),
+				Waiting: s.String(), WaitingCode: CodeSuspended, Blocked: true})
+			continue
+		}
 		why := "not in Git any more"
 		if n, ok := c.count[k.String()]; ok {
 			why = fmt.Sprintf("scaled to %d", n)

@@ -219,6 +219,12 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 	if len(changes) > 0 {
 		o.Sync = OutOfSync
 	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(ch Change) bool {
+		if ch.WaitingCode == CodeSuspended { // as somebody wants it: not ill
+			reasons = append(reasons, ch.Waiting)
+		}
+		return ch.WaitingCode == CodeSuspended
+	})
 	for _, g := range group(changes) {
 		if g.blocked {
 			say(Degraded, g.text)

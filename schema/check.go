@@ -55,7 +55,7 @@ func (r *ReplicationController) Check() []Problem {
 			"the selector %s does not match the template's labels %s", pairs(r.Spec.Selector), pairs(r.Spec.Template.Labels))
 	}
 	c.settings([]string{"metadata", "annotations"}, r.Annotations, controllerSettings)
-	c.settings(at(tmpl, "metadata", "annotations"), r.Spec.Template.Annotations, podSettings)
+	c.settings(at(tmpl, "metadata", "annotations"), r.Spec.Template.Annotations, templateSettings)
 	if r.Spec.Template.Spec.Restart() != RestartAlways {
 		c.add(at(tmpl, "spec", "restartPolicy"), "leave it out", "the restart policy of a controller's pods must be Always")
 	}

@@ -79,17 +79,27 @@ const (
 	AnnotationMinReady       = settingPrefix + "min-ready-seconds" // of pods and templates: replaces the fleet's
 	AnnotationMaxUnavailable = settingPrefix + "max-unavailable"   // of controllers: a number or a percentage
 	AnnotationMaxSurge       = settingPrefix + "max-surge"         // of controllers: a number or a percentage
+	AnnotationSuspend        = settingPrefix + "suspend"           // of pods and controllers: why nothing is to be done for them
+	AnnotationSuspendUntil   = settingPrefix + "suspend-until"     // the time (RFC 3339) at which that ends
 )
 
 // settingPrefix begins every annotation of ours, so that one that is not known can be told from other people's.
 const settingPrefix = "reconciler/"
 
 var (
-	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,3})?$`)}
-	amountOrShare      = regexp.MustCompile(`^([0-9]{1,6}|[0-9]{1,3}%)$`)
-	controllerSettings = map[string]*regexp.Regexp{AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare}
-	settingWords       = map[string]string{
+	seconds       = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,3})?$`)
+	amountOrShare = regexp.MustCompile(`^([0-9]{1,6}|[0-9]{1,3}%)$`)
+	reason        = regexp.MustCompile(`\S`)
+	timeOfDay     = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[-+]([01]\d|2[0-3]):[0-5]\d)$`)
+
+	templateSettings   = map[string]*regexp.Regexp{AnnotationMinReady: seconds}
+	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay}
+	controllerSettings = map[string]*regexp.Regexp{
+		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
+	}
+	settingWords = map[string]string{
 		AnnotationMinReady: "a number of seconds", AnnotationMaxUnavailable: "a number, or a percentage as 25%", AnnotationMaxSurge: "a number, or a percentage as 25%",
+		AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
 	}
 )
 
@@ -104,8 +114,8 @@ func (c *checker) settings(path []string, annotations map[string]string, known m
 			names := sortedKeys(known)
 			hint := "one of " + strings.Join(names, ", ")
 			if settingWords[k] != "" {
-				hint = "it belongs to a controller"
-				if slices.Contains(sortedKeys(podSettings), k) {
+				hint = "it belongs to the controller"
+				if slices.Contains(sortedKeys(templateSettings), k) {
 					hint = "it belongs to the pod or the template"
 				}
 			}

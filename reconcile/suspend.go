@@ -1,0 +1,86 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"reconciler/schema"
+)
+
+// suspension says that nothing is to be done for an object, until a time if that is not zero.
+type suspension struct {
+	reason string
+	until  time.Time
+}
+
+// String is what people read.
+func (s suspension) String() string {
+	if s.until.IsZero() {
+		return "suspended: " + s.reason
+	}
+	return fmt.Sprintf("suspended until %s: %s", s.until.UTC().Format(time.RFC3339), s.reason)
+}
+
+// noteSuspensions finds the objects for which nothing is to be done now, and when the first of them is taken up again.
+func (c *step) noteSuspensions() {
+	c.suspended = map[schema.Key]suspension{}
+	if c.set == nil {
+		return
+	}
+	note := func(k schema.Key, m *schema.Meta) {
+		reason, ok := m.Annotations[schema.AnnotationSuspend]
+		if !ok {
+			return
+		}
+		s := suspension{reason: reason}
+		if text := m.Annotations[schema.AnnotationSuspendUntil]; text != "" {
+			until, err := time.Parse(time.RFC3339, text)
+			if err != nil { // a time that nobody can read must not end a suspension
+				c.warn("%s: annotation %s is %q, which is no time: it stays suspended", k, schema.AnnotationSuspendUntil, text)
+			} else if !until.After(c.now) {
+				return
+			} else {
+				s.until = until
+				c.wakeAt(until)
+			}
+		}
+		c.suspended[k] = s
+	}
+	for _, p := range c.set.Pods {
+		note(p.Key(), &p.Meta)
+	}
+	for _, r := range c.set.ReplicationControllers {
+		note(r.Key(), &r.Meta)
+	}
+}
+
+// active is those of wants that are not suspended. Of the others, what would be done is said, and blocked.
+func (c *step) active(wants []want, slots map[string][]string) []want {
+	if len(c.suspended) == 0 {
+		return wants
+	}
+	var out []want
+	for _, w := range wants {
+		s, ok := c.suspended[w.key]
+		if !ok {
+			out = append(out, w)
+			continue
+		}
+		ids := slots[slot(w.key.Namespace, w.pod, w.controller)]
+		if len(ids) == 0 {
+			c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: s.String(), WaitingCode: CodeSuspended, Blocked: true})
+			continue
+		}
+		last := ids[len(ids)-1]
+		if b := c.st.Bindings[last]; b.Hash != w.hash {
+			ch := Change{Verb: Replace, Object: w.key, Old: last, Minion: b.Minion, How: startFirst}
+			if w.controller == "" {
+				ch.How = stopFirst
+			}
+			c.explain(&ch, w, last)
+			ch.Waiting, ch.WaitingCode, ch.Blocked = s.String(), CodeSuspended, true
+			c.change(ch)
+		}
+	}
+	return out
+}
