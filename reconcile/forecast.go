@@ -73,6 +73,7 @@ func newForecast(in Input, p Plan) *forecast {
 	f := &forecast{step: newStep(in), after: p.Table.Services, services: map[schema.Key]*schema.Service{}, wants: map[string]want{},
 		going: map[string]Change{}, serving: selection{}, touched: map[schema.Key]bool{}}
 	f.set = p.State.Accepted
+	f.count = replicas(f.set)
 	f.noteMinions()
 	f.observe()
 	for _, s := range f.set.Services {
@@ -128,7 +129,7 @@ func (f *forecast) port(k schema.Key, before netproxy.Service) Disruption {
 
 // hold is how many endpoints of a service port there are at every moment.
 func (f *forecast) hold(s *schema.Service, p schema.ServicePort) int {
-	kept, unsure := 0, map[schema.Key]int{}
+	kept, unsure, at := 0, map[schema.Key]int{}, map[schema.Key]int{}
 	for _, b := range f.serving.of(s) {
 		if targetPort(p, &b.Spec) == 0 {
 			continue
@@ -149,10 +150,11 @@ func (f *forecast) hold(s *schema.Service, p schema.ServicePort) int {
 			kept++
 		default:
 			unsure[w.key]++
+			at[w.key] = f.atOnce(w)
 		}
 	}
 	for k, n := range unsure {
-		kept += max(n-f.atOnce(k), 0)
+		kept += max(n-at[k], 0)
 	}
 	return kept
 }
@@ -173,8 +175,19 @@ func (f *forecast) expires(b *Binding) bool {
 	return false
 }
 
+// limits are those that a controller's replicas are replaced by.
+func (f *forecast) limits(w want) limits {
+	return limitsOf(w.rolls, f.in.Settings, f.count[w.key.String()])
+}
+
 // atOnce is how many ready replicas of a controller may be without a successor at the same time.
-func (f *forecast) atOnce(schema.Key) int { return 1 }
+func (f *forecast) atOnce(w want) int {
+	l := f.limits(w)
+	if !l.asked {
+		return max(l.unavailable, 1)
+	}
+	return l.unavailable
+}
 
 // manyFits bounds the work of fitBeside: above it nothing is certain.
 const manyFits = 1 << 20
@@ -202,7 +215,7 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 		w := f.wants[s]
 		if !bound[s] {
 			open = append(open, w)
-		} else if w.controller != "" && !stop[w.key] {
+		} else if l := f.limits(w); w.controller != "" && !stop[w.key] && l.surge > 0 && l.unavailable == 0 {
 			sure[w.key] = true // nothing of it is to be placed, unless another replica says otherwise below
 		}
 	}
@@ -227,7 +240,8 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 			ok = minion != "" && !ruled(w.spec) // what is taken everywhere tells nothing of what is to be near
 			fits[w.key] = ok
 		}
-		sure[w.key] = ok && w.controller != "" && !stop[w.key]
+		l := f.limits(w)
+		sure[w.key] = ok && w.controller != "" && !stop[w.key] && l.surge > 0 && l.unavailable == 0
 		if !ok && w.spec.Priority > f.lowPriority() { // it may displace others, which are then to be placed, too
 			threat, f.threat = true, max(f.threat, w.spec.Priority)
 		}

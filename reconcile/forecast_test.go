@@ -23,6 +23,8 @@ func TestForecastIsNeverUndershot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet()
 		f.missing["none:1"] = true
+		f.settings.MaxSurge = rapid.SampledFrom([]string{"", "", "0", "1", "50%"}).Draw(t, "surge")
+		f.settings.MaxUnavailable = rapid.SampledFrom([]string{"", "", "0", "1", "2"}).Draw(t, "unavailable")
 		ranked := rapid.IntRange(0, 2).Draw(t, "ranked") == 0
 		tight := rapid.IntRange(0, 3).Draw(t, "tight") == 0
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {

@@ -25,7 +25,7 @@ func TestReadSnapshot(t *testing.T) {
 		`{"state":{"fleet":"f","accepted":{"services":[null]}},"settings":{"portalNet":"10.0.0.0/16","podNet":"10.244.0.0/16"}}`: "one of its objects is null",
 		`{"state":{"fleet":"f"},"settings":{"portalNet":"fd00::/64","podNet":"10.244.0.0/16"}}`:                                  "no networks",
 	} {
-		if _, err := readSnapshot([]byte(text)); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if _, _, err := readSnapshot([]byte(text)); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%.60s: %v, want %q", text, err, want)
 		}
 	}
@@ -51,18 +51,18 @@ func FuzzSnapshot(f *testing.F) {
 	}
 	f.Add(second)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		in, err := readSnapshot(b)
+		in, _, err := readSnapshot(b)
 		if err != nil || len(b) > 10000 || strings.Contains(string(b), "eplicas") { // so many copies are wanted as it says
 			return
 		}
-		p, err := compute(in)
+		p, forecast, err := compute(in)
 		if err != nil {
 			return
 		}
 		if err := print.Plan(io.Discard, in, p, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := print.PlanJSON(io.Discard, in, p); err != nil {
+		if err := print.PlanJSON(io.Discard, in, p, forecast); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -2,7 +2,6 @@ package print
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -10,10 +9,6 @@ import (
 
 	"reconciler/reconcile"
 )
-
-// FormatVersion is that of the JSON document. It changes when a field changes its meaning or goes; new fields do not change
-// it.
-const FormatVersion = "1"
 
 // symbols stand before each change.
 var symbols = map[reconcile.Verb]string{
@@ -50,9 +45,7 @@ func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error 
 	if p.Stalled != "" {
 		fmt.Fprintf(&b, "%s\n", paint(colour, red, p.Stalled))
 	}
-	touched := map[string]bool{}
 	for _, c := range p.Changes {
-		touched[c.Object.String()] = true
 		head := fmt.Sprintf("%3s %s %s", symbols[c.Verb], c.Verb, c.Object)
 		if name := subject(c); name != "" {
 			head += " " + name
@@ -83,17 +76,27 @@ func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error 
 	if b.Len() > 0 {
 		fmt.Fprintln(&b)
 	}
-	unchanged := 0
-	if s := p.State.Accepted; s != nil {
-		for k := range p.State.Objects {
-			if !touched[k] {
-				unchanged++
-			}
-		}
-	}
-	fmt.Fprintln(&b, paint(colour, bold, summary(p, unchanged)))
+	fmt.Fprintln(&b, paint(colour, bold, summary(p, unchanged(p))))
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// unchanged counts the objects in force that no change is of.
+func unchanged(p reconcile.Plan) int {
+	if p.State.Accepted == nil {
+		return 0
+	}
+	touched := map[string]bool{}
+	for _, c := range p.Changes {
+		touched[c.Object.String()] = true
+	}
+	n := 0
+	for k := range p.State.Objects {
+		if !touched[k] {
+			n++
+		}
+	}
+	return n
 }
 
 // subject names instances and minion of a change.
@@ -159,28 +162,6 @@ func plural(n int, word string) string {
 		return word
 	}
 	return word + "s"
-}
-
-// document is the plan for programs.
-type document struct {
-	FormatVersion string             `json:"format_version"`
-	Revision      reconcile.Revision `json:"revision"`
-	Applied       reconcile.Revision `json:"applied"` // in force before
-	Stalled       string             `json:"stalled,omitempty"`
-	Changes       []reconcile.Change `json:"changes"`
-	Warnings      []string           `json:"warnings,omitempty"`
-}
-
-// PlanJSON prints the plan as one JSON document of [FormatVersion].
-func PlanJSON(w io.Writer, in reconcile.Input, p reconcile.Plan) error {
-	d := document{FormatVersion: FormatVersion, Revision: in.Revision, Applied: in.State.Applied, Stalled: p.Stalled, Changes: p.Changes, Warnings: p.Warnings}
-	if d.Changes == nil {
-		d.Changes = []reconcile.Change{}
-	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(d)
 }
 
 // table prints rows aligned, nothing behind the last cell.

@@ -77,7 +77,7 @@ func checkColour(t *testing.T, plain, coloured string) {
 func TestPlanJSON(t *testing.T) {
 	in, p := plan()
 	var b bytes.Buffer
-	if err := print.PlanJSON(&b, in, p); err != nil {
+	if err := print.PlanJSON(&b, in, p, nil); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(b.String(), "\\u003c") {
@@ -85,6 +85,8 @@ func TestPlanJSON(t *testing.T) {
 	}
 	var d struct {
 		FormatVersion string           `json:"format_version"`
+		Hash          string           `json:"hash"`
+		Summary       map[string]int   `json:"summary"`
 		Revision      map[string]any   `json:"revision"`
 		Applied       map[string]any   `json:"applied"`
 		Changes       []map[string]any `json:"changes"`
@@ -95,7 +97,8 @@ func TestPlanJSON(t *testing.T) {
 	if err := e.Decode(&d); err != nil {
 		t.Fatal(err)
 	}
-	if d.FormatVersion != "1" || d.Revision["hash"] != "c2" || d.Applied["hash"] != "c1" || len(d.Changes) != 2 || len(d.Warnings) != 1 {
+	if d.FormatVersion != "1" || d.Revision["hash"] != "c2" || d.Applied["hash"] != "c1" || len(d.Changes) != 2 || len(d.Warnings) != 1 ||
+		d.Hash != print.Hash(in, p, nil) || d.Summary["create"] != 1 || d.Summary["replaceStopFirst"] != 1 || d.Summary["blocked"] != 1 {
 		t.Errorf("got %+v", d)
 	}
 	c := d.Changes[1]
@@ -107,7 +110,7 @@ func TestPlanJSON(t *testing.T) {
 
 func TestPlanJSONOfNoChangesIsAnEmptyList(t *testing.T) {
 	var b bytes.Buffer
-	if err := print.PlanJSON(&b, reconcile.Input{}, reconcile.Plan{}); err != nil || !strings.Contains(b.String(), `"changes": []`) {
+	if err := print.PlanJSON(&b, reconcile.Input{}, reconcile.Plan{}, nil); err != nil || !strings.Contains(b.String(), `"changes": []`) {
 		t.Errorf("got %s, %v", b.String(), err)
 	}
 }

@@ -1,0 +1,145 @@
+package print
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"reconciler/reconcile"
+)
+
+// FormatVersion is that of the JSON document, which docs/plan.md describes. It changes when a field changes its meaning or
+// goes; new fields and new words do not change it.
+const FormatVersion = "1"
+
+// document is the plan for programs.
+type document struct {
+	FormatVersion string                 `json:"format_version"`
+	Hash          string                 `json:"hash,omitempty"` // of the document without it, see Hash
+	Revision      reconcile.Revision     `json:"revision"`
+	Applied       reconcile.Revision     `json:"applied"` // in force before
+	Stalled       string                 `json:"stalled,omitempty"`
+	Summary       counts                 `json:"summary"`
+	Changes       []reconcile.Change     `json:"changes"`
+	Disruptions   []reconcile.Disruption `json:"disruptions,omitempty"`
+	Warnings      []string               `json:"warnings,omitempty"`
+}
+
+// counts are the changes by what they do. Those that are blocked or wait are counted by their verb, too.
+type counts struct {
+	Create            int `json:"create"`
+	ReplaceStartFirst int `json:"replaceStartFirst"`
+	ReplaceStopFirst  int `json:"replaceStopFirst"`
+	Move              int `json:"move"`
+	Restart           int `json:"restart"`
+	Update            int `json:"update"`
+	Delete            int `json:"delete"`
+	Route             int `json:"route"`
+	Blocked           int `json:"blocked"`
+	Waiting           int `json:"waiting"`   // not blocked, but not now
+	Unchanged         int `json:"unchanged"` // objects
+}
+
+func count(p reconcile.Plan) counts {
+	n := counts{Unchanged: unchanged(p)}
+	for _, c := range p.Changes {
+		switch c.Verb {
+		case reconcile.Create:
+			n.Create++
+		case reconcile.Replace:
+			if c.How == "stop-first" {
+				n.ReplaceStopFirst++
+			} else {
+				n.ReplaceStartFirst++
+			}
+		case reconcile.Move:
+			n.Move++
+		case reconcile.Restart:
+			n.Restart++
+		case reconcile.Update:
+			n.Update++
+		case reconcile.Delete:
+			n.Delete++
+		case reconcile.Route:
+			n.Route++
+		}
+		switch {
+		case c.Blocked:
+			n.Blocked++
+		case c.Waiting != "":
+			n.Waiting++
+		}
+	}
+	return n
+}
+
+// how says for the verbs that have only one way what that is.
+var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Route: "in-place", reconcile.Restart: "restart"}
+
+func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) document {
+	out := document{FormatVersion: FormatVersion, Revision: in.Revision, Applied: in.State.Applied, Stalled: p.Stalled, Summary: count(p),
+		Changes: []reconcile.Change{}, Disruptions: d, Warnings: p.Warnings}
+	for _, c := range p.Changes {
+		if c.How == "" {
+			c.How = how[c.Verb]
+		}
+		out.Changes = append(out.Changes, c)
+	}
+	return out
+}
+
+// Hash names a plan: "sha256:" and the hash of its JSON document without spaces and without its hash. The same input gives
+// the same hash wherever it is computed.
+func Hash(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) string {
+	return newDocument(in, p, d).hash()
+}
+
+func (d document) hash() string {
+	d.Hash = ""
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(d); err != nil {
+		panic("print: encode plan: " + err.Error())
+	}
+	sum := sha256.Sum256(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// PlanJSON prints the plan and its forecast as one JSON document of [FormatVersion].
+func PlanJSON(w io.Writer, in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) error {
+	doc := newDocument(in, p, d)
+	doc.Hash = doc.hash()
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(doc)
+}
+
+// Disruptions prints a forecast: a line for each service, aligned; nothing if there is none.
+func Disruptions(w io.Writer, all []reconcile.Disruption, colour bool) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	rows := [][]string{{"SERVICE", "READY", "LOWEST", "ON THE WAY"}}
+	for _, d := range all {
+		text := fmt.Sprintf("never fewer than %d", d.Lowest)
+		switch {
+		case d.Gone:
+			text = paint(colour, red, "the service or a port of it goes away")
+		case d.None:
+			text = paint(colour, red, "perhaps no endpoint for a moment")
+		case d.Lowest < d.Now:
+			text = paint(colour, yellow, text)
+		}
+		rows = append(rows, []string{d.Service.String(), fmt.Sprint(d.Now), fmt.Sprint(d.Lowest), text})
+	}
+	table(&b, rows)
+	fmt.Fprintln(&b)
+	_, err := w.Write(b.Bytes())
+	return err
+}
