@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -18,11 +19,12 @@ type Cache interface {
 	Sweep(keep func(key []byte) bool)
 }
 
-// keptResult is a fileResult without errors as it is kept in a [Cache].
+// keptResult is a fileResult without errors as it is kept in a [Cache]: this as JSON, and behind it the objects as JSON, one after
+// the other. (Objects inside of it would be scanned twice.)
 type keptResult struct {
 	Size     int64        `json:"size"` // of the file
 	Package  string       `json:"package,omitempty"`
-	Files    []string     `json:"files,omitempty"` // of the package, that policies may mean
+	Files    []string     `json:"files,omitempty"`
 	Tags     []string     `json:"tags,omitempty"`
 	Warnings []string     `json:"warnings,omitempty"`
 	Objects  []keptObject `json:"objects"`
@@ -33,41 +35,45 @@ type keptObject struct {
 	Form     schema.Kind     `json:"form"` // as it was written
 	Kind     schema.Kind     `json:"kind"`
 	Position schema.Position `json:"position"`
-	Object   json.RawMessage `json:"object"`
+	Length   int             `json:"length"` // bytes
 }
 
 func (c *cached) encode() []byte {
 	r := c.result
 	k := keptResult{Size: c.size, Package: r.pkg, Files: r.files, Tags: r.tags, Warnings: r.warnings, Objects: []keptObject{}}
+	var objects []byte
 	for _, o := range r.objects {
 		b, err := json.Marshal(o.Object)
 		if err != nil {
 			panic("load: marshal object: " + err.Error())
 		}
-		k.Objects = append(k.Objects, keptObject{o.form.version, o.form.kind, o.Key().Kind, o.position, b})
+		k.Objects = append(k.Objects, keptObject{o.form.version, o.form.kind, o.Key().Kind, o.position, len(b)})
+		objects = append(objects, b...)
 	}
 	b, err := json.Marshal(k)
 	if err != nil {
 		panic("load: marshal result: " + err.Error())
 	}
-	return b
+	return append(append(b, '\n'), objects...)
 }
 
 // decodeKept reads what encode wrote. The objects have no places but their own.
 func decodeKept(b []byte, tree int) (*cached, error) {
+	head, objects, _ := bytes.Cut(b, []byte("\n"))
 	var k keptResult
-	if err := json.Unmarshal(b, &k); err != nil {
+	if err := json.Unmarshal(head, &k); err != nil {
 		return nil, fmt.Errorf("decode kept result: %w", err)
 	}
 	r := &fileResult{pkg: k.Package, files: k.Files, tags: k.Tags, warnings: k.Warnings, kept: true}
 	for _, x := range k.Objects {
 		o := schema.NewObject(x.Kind)
-		if o == nil {
-			return nil, fmt.Errorf("decode kept result: unknown kind %q", x.Kind)
+		if o == nil || x.Length < 0 || x.Length > len(objects) {
+			return nil, fmt.Errorf("decode kept result: object of kind %q and %d bytes", x.Kind, x.Length)
 		}
-		if err := json.Unmarshal(x.Object, o); err != nil {
+		if err := json.Unmarshal(objects[:x.Length], o); err != nil {
 			return nil, fmt.Errorf("decode kept result: %w", err)
 		}
+		objects = objects[x.Length:]
 		r.objects = append(r.objects, &object{Object: o, form: definitionKey{x.Version, x.Form}, pkg: k.Package, files: k.Files, position: x.Position})
 	}
 	return &cached{r, k.Size, tree}, nil
