@@ -27,7 +27,12 @@ func (s *LabelSelector) Matches(labels map[string]string) bool {
 // Matches tells whether any term is about a minion with this name and these labels. label is the value of a label, and
 // whether there is one.
 func (s *NodeSelector) Matches(name string, label func(key string) (string, bool)) bool {
-	return slices.ContainsFunc(s.Terms, func(t NodeTerm) bool { return t.Matches(name, label) })
+	for i := range s.Terms {
+		if s.Terms[i].Matches(name, label) {
+			return true
+		}
+	}
+	return false
 }
 
 // Matches tells whether the term is about a minion with this name and these labels, as NodeSelector.Matches does.

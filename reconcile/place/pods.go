@@ -21,6 +21,7 @@ type kind struct {
 // count is how many of some pods are in each domain: the minions that have one value of a label.
 type count struct {
 	label string
+	why   string // what a minion is on which it keeps a pod off
 	has   func(*kind) bool
 	on    func(*Minion) bool // nil: every minion
 	in    map[string]int     // by value of the label
@@ -100,7 +101,8 @@ func (p *pods) newKind(d *Demand) *kind {
 	if a := d.Affinity; a != nil && a.PodAnti != nil {
 		for i := range a.PodAnti.Required {
 			t := &a.PodAnti.Required[i]
-			c := &count{label: t.TopologyKey, has: func(o *kind) bool { return o == k }, in: map[string]int{}}
+			c := &count{label: t.TopologyKey, has: func(o *kind) bool { return o == k }, in: map[string]int{},
+				why: "near a pod whose podAntiAffinity keeps it off (by " + t.TopologyKey + ")"}
 			k.guards = append(k.guards, c)
 			at := handle(t.Selector)
 			p.guards[at] = append(p.guards[at], guard{c, about(t, d.Namespace)})

@@ -83,7 +83,9 @@ func (f *Fleet) newRules(d *Demand) *rules {
 		}
 		if a.PodAnti != nil {
 			for i := range a.PodAnti.Required {
-				r.apart = append(r.apart, f.termCount(d, &a.PodAnti.Required[i]))
+				c := f.termCount(d, &a.PodAnti.Required[i])
+				c.why = "near pods of its podAntiAffinity (by " + c.label + ")"
+				r.apart = append(r.apart, c)
 			}
 			r.likes = append(r.likes, f.likes(d, a.PodAnti.Preferred, -1)...)
 		}
@@ -112,7 +114,9 @@ func (f *Fleet) nearRules(r *rules, d *Demand, terms []schema.PodTerm) {
 		return true
 	}
 	for i := range terms {
-		r.near = append(r.near, f.newCount(terms[i].TopologyKey, handle(terms[i].Selector), nil, func(k *kind) bool { return all(k.namespace, k.labels) }))
+		c := f.newCount(terms[i].TopologyKey, handle(terms[i].Selector), nil, func(k *kind) bool { return all(k.namespace, k.labels) })
+		c.why = "not near pods of its podAffinity (by " + c.label + ")"
+		r.near = append(r.near, c)
 	}
 	r.first = all(d.Namespace, d.Labels)
 }
@@ -140,6 +144,7 @@ func (f *Fleet) newSpread(d *Demand, t schema.TopologySpread) spread {
 	s.count = f.newCount(t.TopologyKey, handle(t.Selector), may, func(k *kind) bool {
 		return !k.leaving && k.namespace == namespace && t.Selector.Matches(k.labels)
 	})
+	s.why = fmt.Sprintf("where topologySpread has too many (by %s, maxSkew %d)", t.TopologyKey, t.MaxSkew)
 	for i := range f.minions {
 		if m := &f.minions[i]; may(m) {
 			v, _ := m.label(t.TopologyKey)
@@ -232,12 +237,12 @@ func (t *trial) refused(m *Minion) string {
 	}
 	for _, c := range t.rules.guards {
 		if v, ok := m.label(c.label); ok && c.at(v, t.gone) > 0 {
-			return "near a pod whose podAntiAffinity keeps it off (by " + c.label + ")"
+			return c.why
 		}
 	}
 	for _, c := range t.rules.apart {
 		if v, ok := m.label(c.label); ok && c.at(v, t.gone) > 0 {
-			return "near pods of its podAntiAffinity (by " + c.label + ")"
+			return c.why
 		}
 	}
 	if why := t.far(m); why != "" {
@@ -253,7 +258,7 @@ func (t *trial) refused(m *Minion) string {
 			return "without the label " + s.TopologyKey + " of its topologySpread"
 		}
 		if s.at(v, t.replaced)+s.self-t.least[i] > int(s.MaxSkew) {
-			return fmt.Sprintf("where topologySpread has too many (by %s, maxSkew %d)", s.TopologyKey, s.MaxSkew)
+			return s.why
 		}
 	}
 	return ""
@@ -273,7 +278,7 @@ func (t *trial) far(m *Minion) string {
 	if near || t.rules.first && !any {
 		return ""
 	}
-	return "not near pods of its podAffinity (by " + t.rules.near[0].label + ")"
+	return t.rules.near[0].why
 }
 
 // others is how many pods are in all domains, without the one that is gone.
