@@ -147,7 +147,41 @@ func randomSet(t *rapid.T) *schema.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
+	randomRules(t, set)
 	return set
+}
+
+// randomRules gives some of the pods priorities and anti-affinities, and minions taints.
+func randomRules(t *rapid.T, set *schema.Set) {
+	rules := func(name string, s *schema.PodSpec) {
+		s.Priority = int32(rapid.SampledFrom([]int{0, 0, 0, 10, -5}).Draw(t, "priority"))
+		if rapid.IntRange(0, 3).Draw(t, "apart") == 0 {
+			of := rapid.SampledFrom([]string{name, "p0", "r0"}).Draw(t, "of")
+			s.Affinity = &schema.Affinity{PodAnti: &schema.PodAffinity{Required: []schema.PodTerm{{
+				Selector: &schema.LabelSelector{Labels: map[string]string{"name": of}}, TopologyKey: "kubernetes.io/hostname"}}}}
+		}
+		if rapid.IntRange(0, 3).Draw(t, "tolerates") == 0 {
+			s.Tolerations = []schema.Toleration{{Operator: schema.OpExists}}
+		}
+	}
+	for _, p := range set.Pods {
+		rules(p.Name, &p.Spec)
+	}
+	for _, r := range set.ReplicationControllers {
+		rules(r.Name, &r.Spec.Template.Spec)
+	}
+	for i := range 2 {
+		n := schema.Node{Meta: schema.Meta{Name: fmt.Sprintf("m%d", i+1)}}
+		switch rapid.IntRange(0, 5).Draw(t, "node") {
+		case 0:
+			n.Spec.Taints = []schema.Taint{{Key: "gone", Effect: schema.NoExecute}}
+		case 1:
+			n.Spec.Taints = []schema.Taint{{Key: "full", Effect: schema.NoSchedule}}
+		default:
+			continue
+		}
+		set.Nodes = append(set.Nodes, &n)
+	}
 }
 
 func mustJSON(v any) string {
@@ -188,6 +222,7 @@ func (w *world) checkedStep() {
 	w.checkAddresses(p.State)
 	w.checkCopies(p.State)
 	w.checkRoom(p.State)
+	w.checkRules(in, p)
 	w.checkEnds(in, p)
 	w.checkRollouts(in, p)
 	w.checkGone(in, p)
@@ -261,6 +296,54 @@ func (w *world) checkRoom(s reconcile.State) {
 	}
 }
 
+// checkRules looks at every new binding: the taints of its minion, and who is there whom it or who must not be near the other.
+// Mutants: the fleet does not track pods; held has no labels, or no hash; Choose does not look at NoExecute; a replacement
+// prefers the old minion without looking at it.
+func (w *world) checkRules(in reconcile.Input, p reconcile.Plan) {
+	taints := map[string][]schema.Taint{}
+	for _, n := range p.State.Accepted.Nodes {
+		taints[n.Name] = n.Spec.Taints
+	}
+	about := func(a, b reconcile.Binding) bool {
+		if a.Spec.Affinity == nil {
+			return false
+		}
+		return a.Spec.Affinity.PodAnti.Required[0].Selector.Labels["name"] == b.Labels["name"]
+	}
+	for id, b := range p.State.Bindings {
+		// What was adopted was not placed.
+		if _, old := in.State.Bindings[id]; old || strings.HasPrefix(id, "ghost") || !b.Created.Equal(in.Now) {
+			continue
+		}
+		for _, t := range taints[b.Minion] {
+			if len(b.Spec.Tolerations) == 0 {
+				w.t.Fatalf("%s is put on minion %s in spite of the taint %s", id, b.Minion, t)
+			}
+		}
+		for other, o := range p.State.Bindings {
+			// In Prepare it takes the place of its own old instance and does not run beside it.
+			instead := b.Phase == assignment.Prepare && o.Pod == b.Pod && o.Controller == b.Controller
+			if other != id && o.Minion == b.Minion && !instead && (about(b, o) || about(o, b)) {
+				w.t.Fatalf("%s is put beside %s on minion %s, which one of them must not be near: %s", id, other, b.Minion, brief(p.State))
+			}
+		}
+	}
+}
+
+// displaced tells whether an instance gives way to one of higher priority, and fails if it is not higher.
+// Mutant: victims takes those of equal priority.
+func (w *world) displaced(b reconcile.Binding) bool {
+	var by string
+	var priority int32
+	if n, _ := fmt.Sscanf(b.Reason, "displaced by %s of priority %d", &by, &priority); n != 2 {
+		return false
+	}
+	if priority <= b.Spec.Priority {
+		w.t.Fatalf("%s of priority %d is %s", b.ID, b.Spec.Priority, b.Reason)
+	}
+	return true
+}
+
 // ready tells by itself what the plan must take for ready.
 func ready(in reconcile.Input, b reconcile.Binding) bool {
 	m := in.Minions[b.Minion]
@@ -308,6 +391,9 @@ func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 		ends := old.Phase == assignment.Run && (b.Phase == assignment.Drain || b.Phase == assignment.Stop)
 		sibling := func(is func(reconcile.Binding) bool) bool {
 			return slices.ContainsFunc(slots[slot], func(o reconcile.Binding) bool { return o.ID != id && is(o) })
+		}
+		if ends && w.displaced(b) {
+			continue
 		}
 		// Mutant: decidePod compares revisions, not hashes.
 		if ends && !crowded[b.Controller] && wanted[slot] == b.Hash && !lost && !sibling(func(o reconcile.Binding) bool {

@@ -75,7 +75,7 @@ func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 			}
 			if known && ready(in, old) {
 				before[b.Pod] = true
-				after[b.Pod] = after[b.Pod] || b.Phase == assignment.Run
+				after[b.Pod] = after[b.Pod] || b.Phase == assignment.Run || w.displaced(b) // by a pod of higher priority, whatever the rollout
 			}
 		}
 		// Mutants: mayDouble always; trim never; doubled does not count what began in this step.
