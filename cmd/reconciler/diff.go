@@ -131,9 +131,7 @@ func printPlan(cmd *cobra.Command, in reconcile.Input, output string) (changes b
 		err = print.PlanJSON(w, in, plan, forecast)
 	} else {
 		on := colour(w)
-		if err = print.Disruptions(w, forecast, on); err == nil {
-			err = print.Plan(w, in, plan, on)
-		}
+		err = errors.Join(print.Disruptions(w, forecast, on), print.Plan(w, in, plan, on), print.Steps(w, plan))
 		fmt.Fprintln(w, "Plan hash:", print.Hash(in, plan, forecast))
 	}
 	return len(plan.Changes) > 0 || plan.Stalled != "", err

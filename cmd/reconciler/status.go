@@ -50,6 +50,9 @@ Exit codes: 0 success; 1 --wait ran out of time, or the newest commit is refused
 			err = printJSON(cmd.OutOrStdout(), st, *output)
 		} else {
 			err = print.Status(cmd.OutOrStdout(), st, colour(cmd.OutOrStdout()))
+			if !settled(st) {
+				fmt.Fprintln(cmd.ErrOrStderr(), nextStep(st))
+			}
 		}
 		if err == nil && !done {
 			why := fmt.Sprintf("not Synced and Healthy after %s", *timeout)
@@ -67,6 +70,17 @@ Exit codes: 0 success; 1 --wait ran out of time, or the newest commit is refused
 // settled tells whether there is nothing to wait for: all is as declared and well.
 func settled(st reconcile.Status) bool {
 	return st.Sync == reconcile.Synced && st.Health == reconcile.Healthy
+}
+
+// nextStep is what to do about a fleet that is not as declared and well.
+func nextStep(st reconcile.Status) string {
+	switch {
+	case hopeless(st):
+		return "hint: correct the commit, `reconciler validate` checks it before a push; or revert it"
+	case len(st.Minions) == 0:
+		return "hint: `reconciler token create` prints a token with which a minion joins"
+	}
+	return "hint: `reconciler diff --live` says what is to be done, what each waits for and what helps"
 }
 
 // hopeless tells whether waiting is in vain: the newest commit is refused, and only another commit changes that.

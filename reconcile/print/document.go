@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"reconciler/reconcile"
 )
@@ -140,6 +142,35 @@ func Disruptions(w io.Writer, all []reconcile.Disruption, colour bool) error {
 	}
 	table(&b, rows)
 	fmt.Fprintln(&b)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// next is what a person can do about a change that is blocked.
+var next = map[reconcile.Code]string{
+	reconcile.CodeNoRoom:       "give pods less to reserve, or add a minion: `diff --add-minion` tells whether that helps",
+	reconcile.CodeNeedsFeature: "take out what this release cannot do: `validate` says where it is",
+	reconcile.CodeImageMissing: "push the image or correct its name: `describe pod` says what the registry answered",
+	reconcile.CodeFailing:      "`logs --previous` and `describe pod` say why it ends",
+	reconcile.CodeMinionLost:   "bring the minion back, or delete the pod in Git: then it may be declared anew",
+	reconcile.CodeRefused:      "take the change back in Git, or delete the object in a commit before",
+	reconcile.CodeSuspended:    "take the annotation out of Git when it has served its time",
+}
+
+// Steps prints what a person can do about what is blocked: a line for each sort, with the number of changes.
+func Steps(w io.Writer, p reconcile.Plan) error {
+	n := map[reconcile.Code]int{}
+	for _, c := range p.Changes {
+		if c.Blocked {
+			n[c.WaitingCode]++
+		}
+	}
+	var b bytes.Buffer
+	for _, code := range slices.Sorted(maps.Keys(n)) {
+		if next[code] != "" {
+			fmt.Fprintf(&b, "%d blocked (%s): %s\n", n[code], code, next[code])
+		}
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -155,3 +155,32 @@ m2      Unknown  0/-    -           -         has not reported since the server 
 	}
 	checkColour(t, plain.String(), coloured.String())
 }
+
+func TestDisruptionsAndSteps(t *testing.T) {
+	var b bytes.Buffer
+	service := func(name string) schema.Key {
+		return schema.Key{Kind: schema.KindService, Namespace: "default", Name: name}
+	}
+	all := []reconcile.Disruption{{Service: service("a"), Now: 3, Lowest: 2}, {Service: service("long"), Now: 1, None: true}, {Service: service("x"), Now: 1, None: true, Gone: true}}
+	if err := print.Disruptions(&b, all, false); err != nil {
+		t.Fatal(err)
+	}
+	p := reconcile.Plan{Changes: []reconcile.Change{{Blocked: true, WaitingCode: reconcile.CodeNoRoom}, {Blocked: true, WaitingCode: reconcile.CodeNoRoom}, {WaitingCode: reconcile.CodeInTurn}}}
+	if err := print.Steps(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	want := `SERVICE       READY  LOWEST  ON THE WAY
+Service/a     3      2       never fewer than 2
+Service/long  1      0       perhaps no endpoint for a moment
+Service/x     1      0       the service or a port of it goes away
+
+2 blocked (no-room): give pods less to reserve, or add a minion: ` + "`diff --add-minion`" + ` tells whether that helps
+`
+	if b.String() != want {
+		t.Errorf("got:\n%s", b.String())
+	}
+	b.Reset()
+	if err := print.Disruptions(&b, nil, true); err != nil || b.Len() > 0 {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}
