@@ -20,13 +20,42 @@ func (c *step) accept() {
 		return
 	}
 	next := c.base.With(c.in.Set.Cluster())
-	if c.plan.Stalled = cmp.Or(c.nets(next), c.fuse(c.in.Set)); c.plan.Stalled != "" {
+	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled != "" {
 		return
 	}
 	c.changeSettings(next)
 	c.set = c.in.Set
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.st.Applied.Trailers = nil
+}
+
+// protected says why a set must not lack objects that the one in force protects; "" if it has them all, or trailers name
+// those that go.
+func (c *step) protected(next *schema.Set) string {
+	has := map[schema.Key]bool{}
+	for o := range next.Objects() {
+		has[o.Key()] = true
+	}
+	var whats, trailers []string
+	for o := range c.st.Accepted.Objects() {
+		why, ok := o.Metadata().Annotations[schema.AnnotationProtect]
+		if !ok || has[o.Key()] || slices.ContainsFunc(c.in.Revision.Trailers, func(t Trailer) bool {
+			return strings.EqualFold(t.Key, TrailerAllowDelete) && strings.TrimSpace(t.Value) == o.Key().String()
+		}) {
+			continue
+		}
+		whats = append(whats, fmt.Sprintf("%s, which is protected (%s)", o.Key(), why))
+		trailers = append(trailers, fmt.Sprintf("%q", TrailerAllowDelete+": "+o.Key().String()))
+	}
+	if len(whats) == 0 {
+		return ""
+	}
+	word := "trailer"
+	if len(trailers) > 1 {
+		word = "trailers"
+	}
+	return fmt.Sprintf("revision %.12s is stalled: it deletes %s. If that is meant, commit with the %s %s",
+		c.in.Revision.Hash, strings.Join(whats, ", and "), word, strings.Join(trailers, " and "))
 }
 
 // fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run

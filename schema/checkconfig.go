@@ -80,6 +80,7 @@ const (
 	AnnotationMaxUnavailable = settingPrefix + "max-unavailable"   // of controllers: a number or a percentage
 	AnnotationMaxSurge       = settingPrefix + "max-surge"         // of controllers: a number or a percentage
 	AnnotationSuspend        = settingPrefix + "suspend"           // of pods and controllers: why nothing is to be done for them
+	AnnotationProtect        = settingPrefix + "protect"           // of every kind: why it is not to be deleted
 	AnnotationSuspendUntil   = settingPrefix + "suspend-until"     // the time (RFC 3339) at which that ends
 )
 
@@ -93,13 +94,13 @@ var (
 	timeOfDay     = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[-+]([01]\d|2[0-3]):[0-5]\d)$`)
 
 	templateSettings   = map[string]*regexp.Regexp{AnnotationMinReady: seconds}
-	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay}
+	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay}
 	controllerSettings = map[string]*regexp.Regexp{
-		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
+		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationProtect: reason, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
 	}
 	settingWords = map[string]string{
 		AnnotationMinReady: "a number of seconds", AnnotationMaxUnavailable: "a number, or a percentage as 25%", AnnotationMaxSurge: "a number, or a percentage as 25%",
-		AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
+		AnnotationProtect: "a reason", AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
 	}
 )
 

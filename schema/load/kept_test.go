@@ -225,6 +225,8 @@ func TestCacheThatIsBroken(t *testing.T) {
 // nonsense has something for every key, and nothing that can be read.
 type nonsense struct{}
 
-func (nonsense) Get([]byte) []byte       { return []byte("{\"objects\": [{\"kind\": \"Pod\", \"length\": 1}]}\n5") }
+func (nonsense) Get([]byte) []byte {
+	return []byte("{\"objects\": [{\"kind\": \"Pod\", \"length\": 1}]}\n5")
+}
 func (nonsense) Put(map[string][]byte)   {}
 func (nonsense) Sweep(func([]byte) bool) {}
