@@ -99,7 +99,8 @@ func (c *step) victims(minion string, ids []string, d place.Demand) []string {
 	going := c.ending(ids)
 	for _, id := range ids {
 		b := c.st.Bindings[id]
-		if b.Spec.Priority < d.Priority && !c.ended(id) && !slices.Contains(going, id) {
+		_, suspended := c.suspended[owner(b.Namespace, b.Pod, b.Controller)]
+		if b.Spec.Priority < d.Priority && !c.ended(id) && !suspended && !slices.Contains(going, id) {
 			lower = append(lower, id)
 		}
 	}

@@ -37,6 +37,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	hold|free MINION tables|reports|work|all             from now on these do not travel
 //	cut|join MINION                                      its stream ends, comes back
 //	missing|found|crashing IMAGE                         of the registry, of the containers
+//	ended POD                                            its containers end for good
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
 //	flags pod-net|drain-timeout=VALUE                    that the server was given
@@ -199,6 +200,13 @@ func (s *script) do(line string, words, body []string) {
 		f.missing[words[1]] = words[0] == "missing"
 	case "crashing":
 		f.crashing[words[1]] = true
+	case "ended":
+		for _, a := range f.agents {
+			for _, r := range a.has {
+				r.ended = r.ended || r.Pod == words[1]
+			}
+		}
+		s.round()
 	case "refused":
 		f.attempt = reconcile.Attempt{Revision: reconcile.Revision{Hash: "bad", Ref: "main"}, Errors: []string{strings.Join(words[1:], " ")}, Since: f.now}
 		f.revision, f.set = f.state.Applied, f.state.Accepted

@@ -17,9 +17,8 @@ import (
 // fit, twice, and expects each time that the fleet comes to rest: nothing displaces, moves or creates for ever, and what
 // is left to do is blocked. At rest, no pod waits for room that one of lower priority has.
 //
-// Mutants: what was made room for does not take it, so that others do (displace does not Take, or byPriority is not asked);
-// a pod goes where it tolerates a taint only for a time; victims are taken though what already ends is enough; what
-// drains is taken for a victim again; displace does nothing.
+// Mutants: byPriority begins with the lowest; victims are taken though what already ends is enough; those of equal
+// priority are taken; a pod goes where it tolerates a taint only for a time.
 func TestSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}}

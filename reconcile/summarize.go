@@ -368,6 +368,8 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 			s.Health, s.Reason = Progressing, fmt.Sprintf("routes of generation %s, not yet %s", m.Table, c.st.Table)
 		case git != nil && git.Spec.Unschedulable:
 			s.Reason = "cordoned: it gets no new pods"
+		case len(n.Tainted) > 0:
+			s.Reason = fmt.Sprintf("drained: only pods that tolerate %s stay", strings.Join(slices.Sorted(maps.Keys(n.Tainted)), " and "))
 		}
 		out = append(out, s)
 	}

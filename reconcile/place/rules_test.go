@@ -160,9 +160,13 @@ func TestRulesProperties(t *testing.T) {
 		names := slices.Sorted(maps.Keys(w.labels))
 		f := place.New(minions)
 		f.Track()
+		var alike []place.Demand
+		for range rapid.IntRange(1, 5).Draw(t, "kinds") {
+			alike = append(alike, randomDemand(t))
+		}
 		for i := range rapid.IntRange(1, 20).Draw(t, "pods") {
-			d := randomDemand(t)
-			if rapid.IntRange(0, 9).Draw(t, "was there") == 0 {
+			d := rapid.SampledFrom(alike).Draw(t, "kind")
+			if rapid.IntRange(0, 3).Draw(t, "was there") == 0 {
 				m := rapid.SampledFrom(names).Draw(t, "where")
 				d.Leaving = rapid.Bool().Draw(t, "leaves")
 				f.Take(m, d)
