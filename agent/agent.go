@@ -24,7 +24,7 @@ const (
 	progressEvery = 500 * time.Millisecond // between two reports of one pull
 )
 
-// Config is what an Agent needs. All fields but Labels are required.
+// Config is what an Agent needs. All fields are required but Labels and those that name a default.
 type Config struct {
 	Dir        string            // the agent's own directory; holds the kept assignment
 	Minion     string            // name of this minion
@@ -38,7 +38,9 @@ type Config struct {
 	Runtime    Runtime
 	Network    Network
 	Router     Router
-	Parallel   int // instances that are started at the same time; 0 means 4
+	Parallel   int              // instances that are started at the same time; 0 means 4
+	Disk       Disk             // where the kept assignment is; nil means a file in Dir
+	Now        func() time.Time // the minion's clock; nil means time.Now
 	Log        *slog.Logger
 }
 
@@ -83,15 +85,21 @@ func New(c Config) (*Agent, error) {
 	if c.Parallel == 0 {
 		c.Parallel = 4
 	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make agent directory: %w", err)
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	k, err := loadKept(c.Dir)
+	if c.Disk == nil {
+		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make agent directory: %w", err)
+		}
+		c.Disk = folder(c.Dir)
+	}
+	k, err := loadKept(c.Disk)
 	if err != nil {
 		return nil, err
 	}
 	return &Agent{
-		Config: c, keep: &keeper{kept: k, dir: c.Dir, features: c.Features},
+		Config: c, started: c.Now(), keep: &keeper{kept: k, disk: c.Disk, features: c.Features},
 		wake: make(chan struct{}, 1), routes: make(chan struct{}, 1), slots: make(chan struct{}, c.Parallel),
 		progress: map[string]string{}, memory: map[string]*Memory{}, workers: map[string]*worker{}, done: make(chan outcome, 64),
 	}, nil
@@ -100,7 +108,6 @@ func New(c Config) (*Agent, error) {
 // Run makes the minion as assigned until ctx ends, and returns after the last action under way has been given up. It stops
 // no container and removes no route.
 func (a *Agent) Run(ctx context.Context) error {
-	a.started = time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.listen(ctx) })
 	g.Go(func() error { return a.routeLoop(ctx) })
@@ -140,22 +147,23 @@ func (a *Agent) podLoop(ctx context.Context, g *errgroup.Group) error {
 		case o := <-a.done:
 			a.finish(o)
 		}
-		for more := true; more; {
-			select {
-			case o := <-a.done:
-				a.finish(o)
-			default:
-				more = false
-			}
-		}
-		next := a.step(ctx, func(f func()) { g.Go(func() error { f(); return nil }) })
-		timer.Reset(max(time.Until(next), 0))
+		next := a.Step(ctx, func(f func()) { g.Go(func() error { f(); return nil }) })
+		timer.Reset(max(next.Sub(a.Now()), 0))
 	}
 }
 
-// step takes over a newer assignment, observes, starts what is to be done, and reports. It returns when to look again at the
-// latest.
-func (a *Agent) step(ctx context.Context, spawn func(func())) time.Time {
+// Step takes over what became of actions and a newer assignment, observes, hands what is to be done to spawn, and reports.
+// It returns when to look again at the latest. Each function that spawn gets is one action and is to be run once, in any
+// order. One Step runs at a time; Run calls it, and so does who has an agent live in a time of their own.
+func (a *Agent) Step(ctx context.Context, spawn func(func())) time.Time {
+	for more := true; more; {
+		select {
+		case o := <-a.done:
+			a.finish(o)
+		default:
+			more = false
+		}
+	}
 	assigned, _ := a.Controller.Latest()
 	kept, taken, refused := a.keep.offerAssignment(assigned, a.Minion)
 	switch {
@@ -168,7 +176,7 @@ func (a *Agent) step(ctx context.Context, spawn func(func())) time.Time {
 			poke(a.routes) // the pod network may be new
 		}
 	}
-	now := time.Now()
+	now := a.Now()
 	octx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	observed, err := a.Runtime.Observe(octx)
 	cancel()

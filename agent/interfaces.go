@@ -117,6 +117,14 @@ type Network interface {
 	Changed() <-chan struct{}
 }
 
+// Disk keeps what the agent goes on with while the server is away.
+type Disk interface {
+	// Load returns what was saved last, nil if nothing ever was.
+	Load() ([]byte, error)
+	// Save replaces it as a whole or not at all; it is durable when Save returns nil. After an error either may be there.
+	Save([]byte) error
+}
+
 // Router programs service routes in the kernel.
 type Router interface {
 	// Apply makes the kernel route exactly services and returns when it does. local is the minion's pod network, whose

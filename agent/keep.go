@@ -19,29 +19,46 @@ type kept struct {
 	Table      *assignment.Table      `json:"table,omitempty"`
 }
 
-// loadKept reads the file; one that is not there is an empty kept.
-func loadKept(dir string) (kept, error) {
+// loadKept reads what is on the disk; nothing is an empty kept.
+func loadKept(d Disk) (kept, error) {
 	var k kept
-	b, err := os.ReadFile(keptFile(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return k, nil
-	}
-	if err != nil {
-		return k, fmt.Errorf("read kept assignment: %w", err)
+	b, err := d.Load()
+	if err != nil || b == nil {
+		return k, err
 	}
 	if err := json.Unmarshal(b, &k); err != nil {
-		return kept{}, fmt.Errorf("read kept assignment %q: %w", keptFile(dir), err)
+		return kept{}, fmt.Errorf("read kept assignment: %w", err)
 	}
 	return k, nil
 }
 
-// save replaces the file durably.
-func (k kept) save(dir string) error {
+// save replaces what is on the disk durably.
+func (k kept) save(d Disk) error {
 	b, err := json.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("keep assignment: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".kept-*")
+	return d.Save(b)
+}
+
+// folder is a Disk of one file in a directory.
+type folder string
+
+// Load is the interface's.
+func (d folder) Load() ([]byte, error) {
+	b, err := os.ReadFile(d.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read kept assignment: %w", err)
+	}
+	return b, nil
+}
+
+// Save is the interface's.
+func (d folder) Save(b []byte) error {
+	f, err := os.CreateTemp(string(d), ".kept-*")
 	if err != nil {
 		return fmt.Errorf("keep assignment: %w", err)
 	}
@@ -50,20 +67,20 @@ func (k kept) save(dir string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("keep assignment: %w", err)
 	}
-	if err := os.Rename(f.Name(), keptFile(dir)); err != nil {
+	if err := os.Rename(f.Name(), d.file()); err != nil {
 		return fmt.Errorf("keep assignment: %w", err)
 	}
-	d, err := os.Open(dir)
+	dir, err := os.Open(string(d))
 	if err != nil {
 		return fmt.Errorf("keep assignment: %w", err)
 	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
 		return fmt.Errorf("keep assignment: %w", err)
 	}
 	return nil
 }
 
-func keptFile(dir string) string { return filepath.Join(dir, "kept.json") }
+func (d folder) file() string { return filepath.Join(string(d), "kept.json") }
 
 // takeAssignment decides whether a received assignment replaces the kept one: only of the same fleet, for this minion, and
 // not older. why is empty if it does.

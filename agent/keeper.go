@@ -12,7 +12,7 @@ import (
 
 // keeper holds what is kept for both loops, and decodes each spec once.
 type keeper struct {
-	dir      string
+	disk     Disk
 	features []schema.Feature // what the agent can do
 
 	mu      sync.Mutex // protects the fields below; held while the file is written, so that the file is never older than an acknowledgement
@@ -58,7 +58,7 @@ func (k *keeper) offerTable(t *assignment.Table) (now kept, taken bool, refused 
 
 // replace saves next and makes it the kept one.
 func (k *keeper) replace(next kept) (problem string) {
-	if err := next.save(k.dir); err != nil {
+	if err := next.save(k.disk); err != nil {
 		return err.Error()
 	}
 	k.kept = next

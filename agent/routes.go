@@ -35,15 +35,16 @@ func (a *Agent) routeLoop(ctx context.Context) error {
 			a.keep.repairNetwork()
 			poke(a.wake)
 		}
-		if err := a.route(ctx, repair); err != nil {
+		if err := a.Route(ctx, repair); err != nil {
 			a.Log.Warn("could not apply routes", "err", err)
 			timer.Reset(routeRetry)
 		}
 	}
 }
 
-// route takes over a newer table and applies the one in force.
-func (a *Agent) route(ctx context.Context, repair bool) error {
+// Route takes over a newer table and applies the one in force; repair says that the kernel may have lost it. It may run
+// beside Step, one Route at a time.
+func (a *Agent) Route(ctx context.Context, repair bool) error {
 	_, table := a.Controller.Latest()
 	kept, taken, refused := a.keep.offerTable(table)
 	if refused != "" {

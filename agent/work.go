@@ -145,7 +145,7 @@ func (a *Agent) finish(o outcome) {
 		m.Images[image] = true
 	}
 	m.Attached = m.Attached || o.attached
-	now := time.Now()
+	now := a.Now()
 	switch {
 	case o.err == nil:
 		m.Failures, m.Next, m.Reason, m.Message = 0, time.Time{}, "", ""

@@ -86,18 +86,19 @@ func (s *Server) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		var asked chan struct{}
+		look := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case asked = <-s.fresh:
-			s.lookAtHead = true
+			look = true
 		case <-s.Source.Changed():
-			s.lookAtHead = true
+			look = true
 		case <-s.Fleet.Changed():
 			pause(ctx, quiet)
 		case <-timer.C:
 		}
-		next, err := s.step(ctx, time.Now())
+		next, err := s.Step(ctx, time.Now(), look)
 		if err != nil && ctx.Err() == nil {
 			s.Log.Warn("step ended early", "err", err)
 			next = time.Now().Add(retryAfter)
@@ -133,8 +134,10 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// step observes, computes, saves and publishes once, and says when the next step is due at the latest.
-func (s *Server) step(ctx context.Context, now time.Time) (time.Time, error) {
+// Step observes, computes, saves and publishes once, and says when the next step is due at the latest; look says that the
+// ref may have moved. One Step runs at a time; Run calls it, and so does who has a server live in a time of their own.
+func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time, error) {
+	s.lookAtHead = s.lookAtHead || look
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	if s.started.IsZero() {
