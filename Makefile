@@ -1,7 +1,7 @@
-# The words: build, images, demo, demo-down, test, check, bench. Nothing else is meant to be called.
+# The words: build, images, demo, demo-down, test, check, bench, sim. Nothing else is meant to be called.
 SHELL := /bin/bash -euo pipefail
 .DEFAULT_GOAL := build
-.PHONY: build images demo demo-down test check bench setup setup-check setup-test
+.PHONY: build images demo demo-down test check bench sim setup setup-check setup-test
 
 # The plug-in is a module of its own; the generated file names its version.
 PROTOC_GEN_GO_GRPC = google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.0
@@ -51,6 +51,10 @@ check: setup-check ## format, vet, staticcheck, tidy, generated files, imports
 	@before=$$($(GENERATED)); PATH="$(CURDIR)/bin/tools:$$PATH" go generate ./...; after=$$($(GENERATED)); \
 	if [ "$$before" != "$$after" ]; then echo "generated files were not up to date; they are now: git diff"; exit 1; fi
 	go test -run 'Imports' ./cmd/reconciler
+
+SEEDS = 10000
+sim: ## fleets that live through seeded faults: 10,000 of them, or SEEDS=n
+	go test ./reconcile/reconciletest -count 1 -v -timeout 60m -run TestSim -seeds $(SEEDS)
 
 bin/tools/cue: go.mod # the peer of a benchmark
 	@mkdir -p bin/tools

@@ -34,6 +34,7 @@ var imports = map[string]string{
 	"reconcile/link/pki":                "",
 	"reconcile/link/pki/registrytest":   "reconcile/link/pki",
 	"reconcile/server":                  "reconcile reconcile/assignment schema",
+	"reconcile/reconciletest":           "agent netproxy reconcile reconcile/assignment reconcile/server schema",
 	"reconcile/client":                  "reconcile reconcile/assignment",
 	"agent":                             "netproxy reconcile/assignment schema",
 	"agent/containerd":                  "agent agent/containerd/shim reconcile/assignment schema",
