@@ -15,7 +15,7 @@ import (
 )
 
 // TestInputIsWholeInJSON: no field of what a plan depends on is left out of its JSON, and what is read is written again to the
-// byte. Mutants: Binding.Routed has the tag "-"; Resting is not written.
+// byte. Mutant: Binding.Routed has the tag "-".
 func TestInputIsWholeInJSON(t *testing.T) {
 	seen := map[reflect.Type]bool{
 		reflect.TypeFor[time.Time](): true, reflect.TypeFor[netip.Addr](): true, reflect.TypeFor[netip.Prefix](): true, reflect.TypeFor[netip.AddrPort](): true,

@@ -22,7 +22,7 @@ func said(in reconcile.Input) string {
 	return strings.Join(out, "; ")
 }
 
-// settled is a fleet of two minions at rest with two replicas and a bare pod on the first.
+// settledFleet is a fleet of two minions at rest with two replicas and a bare pod on the first.
 func settledFleet(t *testing.T) reconcile.Input {
 	t.Helper()
 	f := newFleet()
@@ -85,8 +85,7 @@ func TestWhatIf(t *testing.T) {
 	}
 }
 
-// TestSettle: what Settle takes for the end is the end of the model fleet, too. Mutants: obey lists nothing that is to stop;
-// quiet is not asked for.
+// TestSettle: what Settle takes for the end is the end of the model fleet, too. Mutant: it ends at the first step.
 func TestSettle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet()

@@ -90,8 +90,7 @@ func TestDiffAgainstASnapshot(t *testing.T) {
 	}
 }
 
-// TestReplay: what diff said is said again of the file that it saved, to the byte. Mutants: saveSnapshot forgets the revision;
-// PlanJSON prints the time.
+// TestReplay: what diff said is said again of the file that it saved, to the byte. Mutant: saveSnapshot forgets the revision.
 func TestReplay(t *testing.T) {
 	dir := whatIfRepository(t)
 	for _, format := range [][]string{nil, {"-o", "json"}} {
@@ -107,7 +106,7 @@ func TestReplay(t *testing.T) {
 }
 
 // TestPlanIsTheSameAnywhere: neither repetition, nor the number of processors, nor a way through JSON changes a byte.
-// Mutants: Forecast ranges over its map unsorted; nameCodes looks at the first of a map; the hash is over the indented text.
+// Mutant: an address in memory stands in the document.
 func TestPlanIsTheSameAnywhere(t *testing.T) {
 	in, _, err := reconcile.Settle(declaring(t, fleetOf("m1", "m2", "m3"), "c1", 4, "web:1"))
 	if err != nil {
@@ -164,7 +163,7 @@ func declaring(t *testing.T, in reconcile.Input, hash string, n int, image strin
 }
 
 // TestSnapshotMasksSecrets: no value is in the file, and only what differs differs. Mutants: Accepted is not masked; the mask
-// leaves the value out; the key of the value is left out.
+// leaves the value out.
 func TestSnapshotMasksSecrets(t *testing.T) {
 	secret := func(v string) *schema.Set {
 		return &schema.Set{Secrets: []*schema.Secret{{Meta: schema.Meta{Name: "s", Namespace: "default"}, Data: map[string][]byte{"a": []byte(v), "b": []byte("same-word")}}}}
