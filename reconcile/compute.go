@@ -36,6 +36,7 @@ func Compute(in Input) Plan {
 	c.noteSuspensions()
 	if c.set != nil {
 		c.decideRecords()
+		c.decideQuarantine()
 		c.adopt()
 		c.decidePods()
 		c.prune()

@@ -16,4 +16,7 @@
 // an earlier instance may run on a lost minion. An instance stops only when every minion that holds a lease has
 // acknowledged a table without it (or after the drain timeout) and its own minion has listed it, so that a later report
 // without it means that it is gone.
+//
+// An update that fails is undone by the same rules: the object is quarantined with that spec, and its last healthy one is
+// effective until a commit changes it, see [Quarantine].
 package reconcile

@@ -92,6 +92,11 @@ type Settings struct {
 	MaxUnavailable string `json:"maxUnavailable,omitempty"`
 	MaxSurge       string `json:"maxSurge,omitempty"`
 
+	// An object whose update fails goes back to its last healthy spec, unless NoRollback. It has failed when, among other
+	// reasons, no further pod became ready for Progress; 0 is 10 minutes.
+	NoRollback bool          `json:"noRollback,omitempty"`
+	Progress   time.Duration `json:"progress,omitempty"`
+
 	// Fixed are the settings that Git cannot change because the server was told them: by their names in a Cluster object
 	// ("portalNet"), with how it was told ("--portal-net").
 	Fixed map[string]string `json:"fixed,omitempty"`

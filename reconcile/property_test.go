@@ -77,7 +77,7 @@ func (w *world) tick() {
 			}
 		}
 	}
-	w.now = w.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 1, 1, 2, 5, 25}).Draw(t, "seconds")) * time.Second)
+	w.now = w.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 1, 1, 2, 5, 25, 70}).Draw(t, "seconds")) * time.Second)
 	w.checkedStep()
 }
 
@@ -97,6 +97,7 @@ func (w *world) calm() {
 		w.t.Fatal(err)
 	}
 	w.commit(set)
+	w.settings.Progress = time.Hour // so that nothing of the past is given up now
 	for range 300 {
 		w.round()
 		w.now = w.now.Add(time.Second)
@@ -135,7 +136,8 @@ func randomSet(t *rapid.T) *schema.Set {
 		if n := rapid.IntRange(-1, 4).Draw(t, "replicas"); n >= 0 {
 			lines = append(lines, fmt.Sprintf("rc r%d replicas=%d image=%s mem=%d %s %s", i, n, image(), rapid.SampledFrom([]int{0, 100, 200}).Draw(t, "mem"),
 				rapid.SampledFrom([]string{"", "", "surge=0", "surge=2", "surge=50%"}).Draw(t, "surge"),
-				rapid.SampledFrom([]string{"", "", "unavailable=0", "unavailable=1", "unavailable=50%"}).Draw(t, "unavailable")))
+				rapid.SampledFrom([]string{"", "", "unavailable=0", "unavailable=1", "unavailable=50%"}).Draw(t, "unavailable"))+
+				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback"))
 		}
 	}
 	for _, s := range []string{"p0", "r0", "r1"} {
@@ -225,6 +227,7 @@ func (w *world) checkedStep() {
 	w.checkRules(in, p)
 	w.checkEnds(in, p)
 	w.checkRollouts(in, p)
+	w.checkQuarantines(in, p)
 	w.checkGone(in, p)
 }
 
@@ -362,11 +365,11 @@ func ready(in reconcile.Input, b reconcile.Binding) bool {
 func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 	wanted := map[string]string{} // hash by slot
 	for _, x := range p.State.Accepted.Pods {
-		wanted["/"+x.Name] = x.Spec.Hash()
+		wanted["/"+x.Name] = effective(p.State, x.Key(), x.Spec.Hash())
 	}
 	for _, r := range p.State.Accepted.ReplicationControllers {
 		for _, pod := range replicas(p.State, r.Name) {
-			wanted[r.Name+"/"+pod] = r.Spec.Template.Spec.Hash()
+			wanted[r.Name+"/"+pod] = effective(p.State, r.Key(), r.Spec.Template.Spec.Hash())
 		}
 	}
 	crowded := map[string]bool{} // controllers with more instances than they may have from now on

@@ -205,4 +205,7 @@ func (c *step) explain(ch *Change, w want, old string) {
 	default:
 		ch.Reason = fmt.Sprintf("%d fields of the spec change", len(ch.Details))
 	}
+	if len(ch.Details) > 0 && c.st.Objects[w.key.String()].Quarantine != nil {
+		ch.Reason = "back to the last healthy spec, " + ch.Reason
+	}
 }

@@ -49,6 +49,54 @@ func replicas(s reconcile.State, controller string) []string {
 	return slices.Sorted(maps.Keys(pods))
 }
 
+// effective is the hash that an object's pods are to have.
+func effective(s reconcile.State, k schema.Key, declared string) string {
+	if r := s.Objects[k.String()]; r.Quarantine != nil {
+		return r.Healthy.Hash
+	}
+	return declared
+}
+
+// checkQuarantines looks at every object that is quarantined, or was.
+func (w *world) checkQuarantines(in reconcile.Input, p reconcile.Plan) {
+	declared, off := map[string]string{}, map[string]bool{}
+	for _, x := range p.State.Accepted.Pods {
+		declared[x.Key().String()] = x.Spec.Hash()
+	}
+	for _, r := range p.State.Accepted.ReplicationControllers {
+		declared[r.Key().String()] = r.Spec.Template.Spec.Hash()
+		off[r.Key().String()] = r.Annotations[schema.AnnotationRollback] == "off"
+	}
+	quarantined := 0
+	for k, r := range p.State.Objects {
+		was := in.State.Objects[k]
+		// Mutant: an update that could not be undone is remembered.
+		if r.Update != nil && (r.Healthy == nil || r.Healthy.Hash == declared[k]) {
+			w.t.Fatalf("%s has an update that leads nowhere: %+v", k, r)
+		}
+		if r.Quarantine == nil {
+			continue
+		}
+		quarantined++
+		// Mutants: the quarantine is not lifted when the spec changes; it holds though rollback is off; the healthy spec is lost.
+		if r.Quarantine.Hash != declared[k] || off[k] || r.Healthy == nil || r.Healthy.Hash == declared[k] {
+			w.t.Fatalf("%s, declared as %.4s, off %t, is quarantined: %+v, healthy %+v", k, declared[k], off[k], *r.Quarantine, r.Healthy)
+		}
+		// Mutant: what was never healthy becomes the healthy spec.
+		if was.Quarantine == nil && was.Healthy == nil {
+			w.t.Fatalf("%s goes back to what it never was", k)
+		}
+		// Mutant: what is known of a quarantined object changes from step to step.
+		if was.Quarantine != nil && was.Quarantine.Hash == r.Quarantine.Hash && mustJSON(was.Quarantine) != mustJSON(r.Quarantine) {
+			w.t.Fatalf("the quarantine of %s changes from %+v to %+v", k, *was.Quarantine, *r.Quarantine)
+		}
+	}
+	// Mutant: Summarize does not look at quarantines: it would report success.
+	if st := reconcile.Summarize(in, p); st.Except != quarantined || quarantined > 0 && (st.Sync == reconcile.Synced || st.Health != reconcile.Degraded) {
+		w.t.Fatalf("%d objects are quarantined, the status says %d, %s, %s", quarantined, st.Except, st.Sync, st.Health)
+	}
+}
+
 // checkRollouts looks at how many instances of each controller run, are ready and leave.
 func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 	for _, r := range p.State.Accepted.ReplicationControllers {

@@ -99,7 +99,7 @@ func (c *step) findNumbers(r *schema.ReplicationController, n int, numbers map[i
 	if len(c.strays) == 0 {
 		return
 	}
-	h := r.Spec.Template.Spec.Hash()
+	_, h, _ := c.effective(r.Key(), &r.Spec.Template.Spec, nil)
 	var found []int
 	for _, s := range c.strays {
 		if i := s.status; i.Namespace == r.Namespace && i.Controller == r.Name && i.Hash == h {

@@ -372,7 +372,7 @@ func (o opts) labels(key string) map[string]string {
 // settings are the annotations of a controller.
 func (o opts) settings() map[string]string {
 	var out map[string]string
-	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable} {
+	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable, "rollback": schema.AnnotationRollback} {
 		if v := o.text(key, ""); v != "" {
 			if out == nil {
 				out = map[string]string{}
@@ -384,7 +384,7 @@ func (o opts) settings() map[string]string {
 }
 
 // declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, port, hostport,
-// node, select, label, minready, restart, ns, controllers also replicas, surge and unavailable; services port, select, portal, public, ns. A
+// node, select, label, minready, restart, ns, controllers also replicas, surge, unavailable and rollback; services port, select, portal, public, ns. A
 // line that begins with "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
 	set := &schema.Set{}
@@ -411,7 +411,10 @@ func declare(lines []string) (*schema.Set, error) {
 		}
 		switch words[0] {
 		case "pod":
-			meta.Annotations = annotations
+			meta.Annotations = o.settings()
+			if meta.Annotations == nil {
+				meta.Annotations = annotations
+			}
 			set.Pods = append(set.Pods, (&schema.Pod{Meta: meta, Spec: spec}).Canonical())
 		case "rc":
 			n := int(o.number("replicas", 1))

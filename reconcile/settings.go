@@ -50,6 +50,10 @@ var settings = []setting{
 		func(s *Settings, c *schema.ClusterSpec) { s.MaxUnavailable = string(c.Update.MaxUnavailable) }},
 	{"update.maxSurge", func(c *schema.ClusterSpec) string { return string(c.Update.MaxSurge) }, func(s *Settings) string { return cmp.Or(s.MaxSurge, defaultSurge) },
 		func(s *Settings, c *schema.ClusterSpec) { s.MaxSurge = string(c.Update.MaxSurge) }},
+	{"update.rollback", func(c *schema.ClusterSpec) string { return c.Update.Rollback }, showRollback,
+		func(s *Settings, c *schema.ClusterSpec) { s.NoRollback = c.Update.Rollback == rollbackOff }},
+	{"update.progressSeconds", func(c *schema.ClusterSpec) string { return showNumber(c.Update.ProgressSeconds) }, func(s *Settings) string { return showSeconds(cmp.Or(s.Progress, defaultProgress)) },
+		func(s *Settings, c *schema.ClusterSpec) { s.Progress = seconds(c.Update.ProgressSeconds) }},
 
 	{"domain", func(c *schema.ClusterSpec) string { return c.Domain }, nil, nil},
 }
@@ -79,6 +83,13 @@ func showShare(f *float64) string {
 }
 
 func showSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'g', -1, 64) }
+
+func showRollback(s *Settings) string {
+	if s.NoRollback {
+		return rollbackOff
+	}
+	return "on"
+}
 
 func showNets(s *Settings) string {
 	var nets []string

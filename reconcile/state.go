@@ -61,6 +61,36 @@ type Record struct {
 	Version uint64     `json:"version"`         // resourceVersion
 	Hash    string     `json:"hash"`            // of the whole object, to see that it changed
 	Portal  netip.Addr `json:"portal,omitzero"` // of a service
+
+	// Of pods and controllers, see [Quarantine]. What they point to is never changed.
+	Healthy    *HealthySpec `json:"healthy,omitempty"`    // nil: never seen healthy, or what it runs is to end
+	Update     *Progress    `json:"update,omitempty"`     // nil: none is under way that could be undone
+	Quarantine *Quarantine  `json:"quarantine,omitempty"` // nil: what is declared is effective
+}
+
+// HealthySpec is the last spec of an object with which all of its pods were ready.
+type HealthySpec struct {
+	Hash string         `json:"hash"` // of Spec
+	Spec schema.PodSpec `json:"spec"`
+	// Annotations are the pods' then: they say how long it must run to be ready. Labels are always those declared, as
+	// services select by them.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Revision    string            `json:"revision"` // the commit in force when it became healthy
+}
+
+// Quarantine is a spec that failed. As long as the object is declared with it, its last healthy spec is effective instead.
+type Quarantine struct {
+	Hash   string    `json:"hash"`
+	Reason string    `json:"reason"` // for people
+	Since  time.Time `json:"since"`
+}
+
+// Progress is how far an object's pods are from its last healthy spec to another one.
+type Progress struct {
+	Hash  string    `json:"hash"`  // of the other one
+	Ready int       `json:"ready"` // the most pods that were ready with it
+	Since time.Time `json:"since"` // when that became so, or the server with this epoch began to look
+	Epoch uint64    `json:"epoch"`
 }
 
 // Node is what the fleet decided about a minion.

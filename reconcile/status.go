@@ -33,6 +33,7 @@ type Status struct {
 	Time      time.Time        `json:"time"`
 	Attempted Revision         `json:"attempted,omitzero"` // the newest revision seen
 	Applied   Revision         `json:"applied,omitzero"`   // the revision in force
+	Except    int              `json:"except,omitempty"`   // so many objects of Applied are quarantined, and stay at an earlier spec
 	Errors    []string         `json:"errors,omitempty"`   // why Attempted is not in force
 	Warnings  []string         `json:"warnings,omitempty"`
 	Sync      Sync             `json:"sync"`   // of the whole: Synced when every object is and Attempted is Applied

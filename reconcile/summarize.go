@@ -44,6 +44,11 @@ func Summarize(in Input, p Plan) Status {
 	}
 	s.Objects = c.objects(s.Instances, changes)
 	s.Minions = c.minions(s.Instances)
+	for _, r := range p.State.Objects {
+		if r.Quarantine != nil {
+			s.Except++
+		}
+	}
 	for _, o := range s.Objects {
 		if o.Sync != Synced {
 			s.Sync = OutOfSync
@@ -225,6 +230,10 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 		}
 		return ch.WaitingCode == CodeSuspended
 	})
+	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {
+		o.Sync = OutOfSync
+		say(Degraded, quarantined(r))
+	}
 	for _, g := range group(changes) {
 		if g.blocked {
 			say(Degraded, g.text)

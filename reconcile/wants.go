@@ -46,14 +46,14 @@ func (c *step) wants() []want {
 	out := []want{}
 	have := c.numbers()
 	for _, p := range c.set.Pods {
-		out = append(out, want{p.Key(), p.Name, "", &p.Spec, p.Spec.Hash(), p.Labels, p.Annotations, nil})
+		spec, h, annotations := c.effective(p.Key(), &p.Spec, p.Annotations)
+		out = append(out, want{p.Key(), p.Name, "", spec, h, p.Labels, annotations, nil})
 	}
 	for _, r := range c.set.ReplicationControllers {
 		t := &r.Spec.Template
-		h := t.Spec.Hash()
-		annotations := withMinReady(t.Annotations, r.Spec.MinReadySeconds)
+		spec, h, annotations := c.effective(r.Key(), &t.Spec, withMinReady(t.Annotations, r.Spec.MinReadySeconds))
 		for _, i := range c.chooseNumbers(r, have[r.Key().String()]) {
-			out = append(out, want{r.Key(), podName(r.Name, i), r.Name, &t.Spec, h, t.Labels, annotations, r.Annotations})
+			out = append(out, want{r.Key(), podName(r.Name, i), r.Name, spec, h, t.Labels, annotations, r.Annotations})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b want) int { return a.key.Compare(b.key) })

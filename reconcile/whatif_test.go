@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -89,6 +90,7 @@ func TestWhatIf(t *testing.T) {
 func TestSettle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFleet()
+		f.settings.Progress = 24 * time.Hour // for Settle the clock stands still
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {
 			f.act(f.join(fmt.Sprintf("m%d", i+1), assignment.Capacity{MilliCPU: 4000, Memory: int64(rapid.IntRange(3, 12).Draw(t, "memory")) * 100 << 20, Pods: 20}, nil))
 		}

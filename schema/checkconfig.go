@@ -79,6 +79,7 @@ const (
 	AnnotationMinReady       = settingPrefix + "min-ready-seconds" // of pods and templates: replaces the fleet's
 	AnnotationMaxUnavailable = settingPrefix + "max-unavailable"   // of controllers: a number or a percentage
 	AnnotationMaxSurge       = settingPrefix + "max-surge"         // of controllers: a number or a percentage
+	AnnotationRollback       = settingPrefix + "rollback"          // of pods and controllers, "on" or "off": whether a failed update is undone
 	AnnotationSuspend        = settingPrefix + "suspend"           // of pods and controllers: why nothing is to be done for them
 	AnnotationProtect        = settingPrefix + "protect"           // of every kind: why it is not to be deleted
 	AnnotationSuspendUntil   = settingPrefix + "suspend-until"     // the time (RFC 3339) at which that ends
@@ -90,17 +91,18 @@ const settingPrefix = "reconciler/"
 var (
 	seconds       = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,3})?$`)
 	amountOrShare = regexp.MustCompile(`^([0-9]{1,6}|[0-9]{1,3}%)$`)
+	onOrOff       = regexp.MustCompile(`^(on|off)$`)
 	reason        = regexp.MustCompile(`\S`)
 	timeOfDay     = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[-+]([01]\d|2[0-3]):[0-5]\d)$`)
 
 	templateSettings   = map[string]*regexp.Regexp{AnnotationMinReady: seconds}
-	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay}
+	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay}
 	controllerSettings = map[string]*regexp.Regexp{
-		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationProtect: reason, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
+		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
 	}
 	settingWords = map[string]string{
 		AnnotationMinReady: "a number of seconds", AnnotationMaxUnavailable: "a number, or a percentage as 25%", AnnotationMaxSurge: "a number, or a percentage as 25%",
-		AnnotationProtect: "a reason", AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
+		AnnotationProtect: "a reason", AnnotationRollback: `"on" or "off"`, AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
 	}
 )
 

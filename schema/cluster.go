@@ -35,6 +35,8 @@ type ClusterUpdate struct {
 	MaxUnavailable  Quantity `json:"maxUnavailable,omitempty"` // a number or a percentage, as in [AnnotationMaxUnavailable]
 	MaxSurge        Quantity `json:"maxSurge,omitempty"`
 	MinReadySeconds *int64   `json:"minReadySeconds,omitempty"`
+	Rollback        string   `json:"rollback,omitempty"` // "on", "off" or "": what fails goes back to its last healthy spec
+	ProgressSeconds *int64   `json:"progressSeconds,omitempty"`
 }
 
 // Key of the settings.
@@ -49,7 +51,7 @@ func (c *Cluster) Canonical() *Cluster {
 	s.PublicNets = cloneList(s.PublicNets)
 	s.Fuse.Share, s.Fuse.Count = copied(s.Fuse.Share), copied(s.Fuse.Count)
 	s.DrainTimeoutSeconds, s.LostAfterSeconds, s.RestSeconds = copied(s.DrainTimeoutSeconds), copied(s.LostAfterSeconds), copied(s.RestSeconds)
-	s.Update.MinReadySeconds = copied(s.Update.MinReadySeconds)
+	s.Update.MinReadySeconds, s.Update.ProgressSeconds = copied(s.Update.MinReadySeconds), copied(s.Update.ProgressSeconds)
 	return &Cluster{Meta: clusterMeta(c.Meta), Spec: s}
 }
 

@@ -14,7 +14,11 @@ import (
 func Status(w io.Writer, s reconcile.Status, colour bool) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Fleet:      %s, %s\n", word(colour, string(s.Sync)), word(colour, string(s.Health)))
-	fmt.Fprintf(&b, "Applied:    %s\n", revision(s.Applied))
+	fmt.Fprintf(&b, "Applied:    %s", revision(s.Applied))
+	if s.Except > 0 {
+		fmt.Fprintf(&b, ", except %d", s.Except)
+	}
+	fmt.Fprintln(&b)
 	if len(s.Errors) > 0 {
 		if s.Attempted.Hash != "" && s.Attempted.Hash != s.Applied.Hash {
 			fmt.Fprintf(&b, "Attempted:  %s\n", revision(s.Attempted))

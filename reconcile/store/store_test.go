@@ -66,7 +66,9 @@ func example(n, mark int) reconcile.State {
 		p := &schema.Pod{Meta: schema.Meta{Name: name, Namespace: "default"}, Spec: spec}
 		s.Accepted.Pods = append(s.Accepted.Pods, p)
 		s.Accepted.Positions[p.Key().String()] = schema.Position{File: "web.yaml", Line: i + 1, Column: 1}
-		s.Objects[p.Key().String()] = reconcile.Record{UID: fmt.Sprint("u", i), Created: at, Version: uint64(i), Hash: "h"}
+		s.Objects[p.Key().String()] = reconcile.Record{UID: fmt.Sprint("u", i), Created: at, Version: uint64(i), Hash: "h",
+			Healthy: &reconcile.HealthySpec{Hash: "g", Spec: spec, Annotations: map[string]string{"a": "b"}, Revision: "0122"}, Update: &reconcile.Progress{Hash: "h", Ready: i, Since: at, Epoch: 3},
+			Quarantine: &reconcile.Quarantine{Hash: "h", Reason: "it crashes", Since: at}}
 		s.Bindings[name+"-1"] = reconcile.Binding{
 			ID: name + "-1", UID: fmt.Sprint("u", i), Namespace: "default", Pod: name, Minion: fmt.Sprintf("minion-%04d", i/30),
 			Address: netip.AddrFrom4([4]byte{10, 244, byte(i >> 8), byte(i)}), Hash: "h", Spec: spec, Created: at,

@@ -1,0 +1,172 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// When an update has failed.
+const (
+	defaultProgress = 10 * time.Minute // without another ready pod
+	imagePatience   = 3 * time.Minute  // for an image that cannot be pulled: registries have short failures
+	crashPatience   = 5                // restarts of a container of a new instance
+)
+
+// rollbackOff keeps an object from being rolled back.
+const rollbackOff = "off"
+
+// workload is a declared pod or controller as its updates are judged.
+type workload struct {
+	key         schema.Key
+	spec        *schema.PodSpec
+	annotations map[string]string // of its pods
+	replicas    int
+	rollback    string // what its annotations say
+}
+
+// workloads are the declared ones, in a fixed order.
+func (c *step) workloads() (out []workload) {
+	for _, p := range c.set.Pods {
+		out = append(out, workload{p.Key(), &p.Spec, p.Annotations, 1, p.Annotations[schema.AnnotationRollback]})
+	}
+	for _, r := range c.set.ReplicationControllers {
+		annotations := withMinReady(r.Spec.Template.Annotations, r.Spec.MinReadySeconds)
+		out = append(out, workload{r.Key(), &r.Spec.Template.Spec, annotations, r.Spec.Count(), r.Annotations[schema.AnnotationRollback]})
+	}
+	return out
+}
+
+// effective is the spec that an object is to have, with its hash and annotations: the declared one, or the last healthy one if
+// that is quarantined.
+func (c *step) effective(k schema.Key, spec *schema.PodSpec, annotations map[string]string) (*schema.PodSpec, string, map[string]string) {
+	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {
+		return &r.Healthy.Spec, r.Healthy.Hash, r.Healthy.Annotations
+	}
+	return spec, spec.Hash(), annotations
+}
+
+// decideQuarantine judges every update that is under way, and notes what is healthy.
+func (c *step) decideQuarantine() {
+	instances := map[schema.Key][]string{}
+	for id, b := range c.st.Bindings {
+		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
+			k := owner(b.Namespace, b.Pod, b.Controller)
+			instances[k] = append(instances[k], id)
+		}
+	}
+	for _, w := range c.workloads() {
+		k := w.key.String()
+		ids := instances[w.key]
+		slices.Sort(ids)
+		c.st.Objects[k] = c.judge(w, c.st.Objects[k], ids)
+		if q := c.st.Objects[k].Quarantine; q != nil {
+			c.warn("%s: %s", w.key, quarantined(c.st.Objects[k]))
+		}
+	}
+}
+
+// quarantined says it for people.
+func quarantined(r Record) string {
+	return fmt.Sprintf("quarantined: %s; stays at %.12s. Next: commit a change of its spec", r.Quarantine.Reason, r.Healthy.Revision)
+}
+
+// judge returns the record of a workload with what its instances ids tell of its update.
+func (c *step) judge(w workload, r Record, ids []string) Record {
+	if w.spec.Restart() != schema.RestartAlways { // what is to end is not run a second time
+		r.Healthy, r.Update, r.Quarantine = nil, nil, nil
+		return r
+	}
+	h := w.spec.Hash()
+	_, suspended := c.suspended[w.key]
+	off := w.rollback == rollbackOff || w.rollback == "" && c.in.Settings.NoRollback
+	if r.Quarantine != nil && r.Quarantine.Hash == h && r.Healthy != nil && !off {
+		return r
+	}
+	r.Quarantine = nil
+	fresh := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return c.st.Bindings[id].Hash != h })
+	ready := c.readyPods(fresh)
+	switch {
+	case w.replicas > 0 && ready >= w.replicas:
+		if r.Healthy == nil || r.Healthy.Hash != h || !maps.Equal(r.Healthy.Annotations, w.annotations) {
+			r.Healthy = &HealthySpec{Hash: h, Spec: *w.spec, Annotations: w.annotations, Revision: c.st.Applied.Hash}
+		}
+		r.Update = nil
+	case off || suspended || w.replicas == 0 || r.Healthy == nil || r.Healthy.Hash == h:
+		r.Update = nil
+	default:
+		r.Update = c.progress(r.Update, h, ready, c.blind(ids))
+		if why := c.failed(fresh, r.Update, w.replicas); why != "" {
+			r.Quarantine, r.Update = &Quarantine{h, why, c.now}, nil
+		}
+	}
+	return r
+}
+
+// readyPods is the number of pods of which one of the instances is ready.
+func (c *step) readyPods(ids []string) int {
+	pods := map[string]bool{}
+	for _, id := range ids {
+		if b := c.st.Bindings[id]; c.ready(&b) {
+			pods[b.Pod] = true
+		}
+	}
+	return len(pods)
+}
+
+// blind tells whether one of some instances is on a minion that is not heard of: then nobody knows how an update goes.
+func (c *step) blind(ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool {
+		m := c.in.Minions[c.st.Bindings[id].Minion]
+		return m.Report == nil || c.lost(id) || !c.seen(m)
+	})
+}
+
+// progress notes that more pods are ready than ever since the update began. An update that nobody sees, and one that a server
+// meets when it starts, is given all of its time again; not in every step, as each would be saved.
+func (c *step) progress(u *Progress, hash string, ready int, blind bool) *Progress {
+	if u != nil && u.Hash == hash && u.Epoch == c.st.Epoch && ready <= u.Ready && !(blind && c.now.Sub(u.Since) > c.patience()/4) {
+		return u
+	}
+	if u != nil && u.Hash == hash {
+		ready = max(ready, u.Ready)
+	}
+	return &Progress{hash, ready, c.now, c.st.Epoch}
+}
+
+// failed says why an update to the new instances ids has failed; "" if it has not. Only what a minion that is there reports
+// counts.
+func (c *step) failed(ids []string, u *Progress, replicas int) string {
+	for _, id := range ids {
+		b := c.st.Bindings[id]
+		o := c.observed[id]
+		if o == nil || c.lost(id) || c.ready(&b) {
+			continue
+		}
+		for _, k := range o.Containers {
+			if k.Restarts >= crashPatience {
+				return fmt.Sprintf("container %s of %s was restarted %d times", k.Name, id, k.Restarts)
+			}
+		}
+		if slices.Contains(pullReasons, o.Reason) {
+			if end := b.Since.Add(imagePatience); end.After(c.now) {
+				c.wakeAt(end)
+			} else {
+				return c.problem(id)
+			}
+		}
+	}
+	if end := u.Since.Add(c.patience()); end.After(c.now) {
+		c.wakeAt(end)
+		return ""
+	}
+	return fmt.Sprintf("%d of %d pods were ready, and no more for %s", u.Ready, replicas, c.patience())
+}
+
+// patience is how long an update may make no progress.
+func (c *step) patience() time.Duration { return cmp.Or(c.in.Settings.Progress, defaultProgress) }
