@@ -70,7 +70,7 @@ func (w *world) checkQuarantines(in reconcile.Input, p reconcile.Plan) {
 	quarantined := 0
 	for k, r := range p.State.Objects {
 		was := in.State.Objects[k]
-		// Mutant: an update that could not be undone is remembered.
+		// Against: an update that could not be undone is remembered.
 		if r.Update != nil && (r.Healthy == nil || r.Healthy.Hash == declared[k]) {
 			w.t.Fatalf("%s has an update that leads nowhere: %+v", k, r)
 		}
@@ -78,20 +78,20 @@ func (w *world) checkQuarantines(in reconcile.Input, p reconcile.Plan) {
 			continue
 		}
 		quarantined++
-		// Mutants: the quarantine is not lifted when the spec changes; it holds though rollback is off; the healthy spec is lost.
+		// Against: the quarantine is not lifted when the spec changes; it holds though rollback is off; the healthy spec is lost.
 		if r.Quarantine.Hash != declared[k] || off[k] || r.Healthy == nil || r.Healthy.Hash == declared[k] {
 			w.t.Fatalf("%s, declared as %.4s, off %t, is quarantined: %+v, healthy %+v", k, declared[k], off[k], *r.Quarantine, r.Healthy)
 		}
-		// Mutant: what was never healthy becomes the healthy spec.
+		// Against: what was never healthy becomes the healthy spec.
 		if was.Quarantine == nil && was.Healthy == nil {
 			w.t.Fatalf("%s goes back to what it never was", k)
 		}
-		// Mutant: what is known of a quarantined object changes from step to step.
+		// Against: what is known of a quarantined object changes from step to step.
 		if was.Quarantine != nil && was.Quarantine.Hash == r.Quarantine.Hash && mustJSON(was.Quarantine) != mustJSON(r.Quarantine) {
 			w.t.Fatalf("the quarantine of %s changes from %+v to %+v", k, *was.Quarantine, *r.Quarantine)
 		}
 	}
-	// Mutant: Summarize does not look at quarantines: it would report success.
+	// Against: Summarize does not look at quarantines: it would report success.
 	if st := reconcile.Summarize(in, p); st.Except != quarantined || quarantined > 0 && (st.Sync == reconcile.Synced || st.Health != reconcile.Degraded) {
 		w.t.Fatalf("%d objects are quarantined, the status says %d, %s, %s", quarantined, st.Except, st.Sync, st.Health)
 	}
@@ -134,7 +134,7 @@ func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 		if surge == 0 && starts > 0 && present > n {
 			w.t.Fatalf("controller %s of %d replicas without surge starts one beside %d, before: %s, now: %s", r.Name, n, present, brief(in.State), brief(p.State))
 		}
-		// Mutants: mayStop always; unready is not noted when a replica is stopped; chooseNumbers prefers ready ones.
+		// Mutants: mayStop always; goesBefore takes ready ones first, or the highest numbers.
 		left := 0
 		for _, is := range after {
 			if is {
@@ -144,7 +144,7 @@ func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 		if left < len(before) && left < n-unavailable {
 			w.t.Fatalf("controller %s of %d replicas, %d of which may be unavailable: %d ready ones become %d, before: %s, now: %s", r.Name, n, unavailable, len(before), left, brief(in.State), brief(p.State))
 		}
-		// Mutant: chooseNumbers forgets one; findNumbers adds one too many.
+		// Mutant: chooseNumbers finds one too many.
 		if m := len(replicas(p.State, r.Name)); m > n {
 			w.t.Fatalf("controller %s of %d replicas has %d, now: %s", r.Name, n, m, brief(p.State))
 		}
