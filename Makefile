@@ -1,7 +1,7 @@
-# The words: build, images, demo, demo-down, test, check, bench, sim. Nothing else is meant to be called.
+# The words: build, images, demo, demo-down, test, check, bench, sim, mutants. Nothing else is meant to be called.
 SHELL := /bin/bash -euo pipefail
 .DEFAULT_GOAL := build
-.PHONY: build images demo demo-down test check bench sim setup setup-check setup-test
+.PHONY: build images demo demo-down test check bench sim mutants setup setup-check setup-test
 
 # The plug-in is a module of its own; the generated file names its version.
 PROTOC_GEN_GO_GRPC = google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.0
@@ -55,6 +55,9 @@ check: setup-check ## format, vet, staticcheck, tidy, generated files, imports
 SEEDS = 10000
 sim: ## fleets that live through seeded faults: 10,000 of them, or SEEDS=n
 	go test ./reconcile/reconciletest -count 1 -v -timeout 60m -run TestSim -seeds $(SEEDS)
+
+mutants: ## the simulation notices each listed way to break the code, within 1,000 seeds
+	go test ./reconcile/reconciletest -count 1 -v -timeout 60m -run TestMutants -mutants
 
 bin/tools/cue: go.mod # the peer of a benchmark
 	@mkdir -p bin/tools

@@ -87,7 +87,7 @@ func (m *minion) mend() {
 }
 
 // unlink ends the stream: what was on its way is lost. The server notices when it notices.
-func (m *minion) unlink() { m.linked, m.down, m.up = false, nil, nil }
+func (m *minion) unlink() { m.linked, m.down, m.up, m.parted = false, nil, nil, m.sim.now }
 
 func (m *minion) cutOff() {
 	m.cut = true

@@ -25,15 +25,17 @@ type minion struct {
 	skew     time.Duration // of its clock
 	boots    int
 
-	disk     []byte
-	images   map[string]bool
-	pods     map[string]*agent.Observed
-	routes   []netproxy.Service // the kernel's
-	failNext string             // how the next call ends: "refused", or "done" and reported as failed
+	disk        []byte
+	images      map[string]bool
+	pods        map[string]*agent.Observed
+	routes      []netproxy.Service // the kernel's
+	kernelFails bool               // it takes no routes
+	failNext    string             // how the next call ends: "refused", or "done" and reported as failed
 
-	proc   *process // nil while no agent runs
-	cut    bool     // no stream can be made
-	linked bool     // there is one, as the agent sees it
+	proc   *process  // nil while no agent runs
+	cut    bool      // no stream can be made
+	linked bool      // there is one, as the agent sees it
+	parted time.Time // when the last one ended
 	down   []message
 	up     []answer
 	sent   []message // all that was ever sent
@@ -266,7 +268,13 @@ type router struct{ *process }
 
 // Apply is the interface's.
 func (r router) Apply(ctx context.Context, services []netproxy.Service, _ netip.Prefix) error {
-	return r.do(ctx, func() error { r.routes = services; return nil })
+	return r.do(ctx, func() error {
+		if r.kernelFails {
+			return errRefused
+		}
+		r.routes = services
+		return nil
+	})
 }
 
 // Refused is the interface's.

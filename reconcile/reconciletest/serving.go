@@ -20,6 +20,7 @@ type store struct {
 	epoch uint64
 	fail  string // how the next save ends: "refused", or "done" and reported as failed
 	down  bool
+	doubt bool // the last save failed and nothing was loaded since
 }
 
 // serving is one server process and its end of the link.
@@ -57,6 +58,7 @@ func (s *sim) startServer() {
 		}
 	}
 	s.store.epoch++
+	s.store.doubt = false
 	st.Epoch = s.store.epoch
 	p := &serving{sim: s, epoch: st.Epoch, minions: map[string]reconcile.Minion{}, work: map[string]*assignment.Assignment{}}
 	for _, n := range s.names {
@@ -103,6 +105,7 @@ func (s *serving) Load(context.Context) (st reconcile.State, ok bool, err error)
 	if !s.call() || s.sim.store.down {
 		return st, false, errCut
 	}
+	s.sim.store.doubt = false
 	if s.sim.store.saved == nil {
 		return st, false, nil
 	}
@@ -113,10 +116,14 @@ func (s *serving) Load(context.Context) (st reconcile.State, ok bool, err error)
 func (s *serving) Save(_ context.Context, st reconcile.State) error {
 	d := &s.sim.store
 	if !s.call() || d.down {
+		d.doubt = !s.dead
 		return errCut
 	}
+	if d.doubt {
+		s.sim.fail("the server saves after a save of which the outcome is unknown")
+	}
 	how := d.fail
-	d.fail = ""
+	d.fail, d.doubt = "", d.fail != ""
 	if how == "refused" {
 		return errors.New("refused")
 	}

@@ -147,10 +147,18 @@ func (s *sim) event() {
 	}
 }
 
+// keepalive is how long a dead stream may look alive.
+const keepalive = 20 * time.Second
+
 // pass lets time go by.
 func (s *sim) pass(d time.Duration) {
 	s.now = s.now.Add(d)
 	s.say("%s pass", d)
+	for _, n := range s.names {
+		if m := s.minions[n]; m.said().Connected && !m.linked && s.now.Sub(m.parted) > keepalive {
+			m.notice()
+		}
+	}
 }
 
 // minionActs lets an agent do one thing of its own.
@@ -169,7 +177,7 @@ func (s *sim) minionActs(m *minion) {
 
 // minionFault lets something go wrong on a minion or on the way to it.
 func (s *sim) minionFault(m *minion) {
-	switch s.rand.IntN(12) {
+	switch s.rand.IntN(14) {
 	case 0, 1:
 		m.cutOff()
 	case 2:
@@ -192,6 +200,9 @@ func (s *sim) minionFault(m *minion) {
 		m.doubled()
 	case 11:
 		m.stale()
+	case 12, 13:
+		m.kernelFails = !m.kernelFails
+		s.say("%s: its kernel takes no routes %t", m.name, m.kernelFails)
 	}
 }
 
@@ -236,7 +247,7 @@ func (s *sim) calm() {
 	}
 	for _, n := range s.names {
 		m := s.minions[n]
-		m.failNext, m.cut = "", false
+		m.failNext, m.cut, m.kernelFails = "", false, false
 		if m.proc != nil {
 			m.proc.crashIn = 0
 		}
