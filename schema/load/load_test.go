@@ -283,6 +283,7 @@ func TestConcurrentTrees(t *testing.T) {
 // hashedFS is a tree whose entries know the hash of their content, as those of Git. It counts what is read.
 type hashedFS struct {
 	fstest.MapFS
+	mu    *sync.Mutex // protects reads
 	reads map[string]int
 }
 
@@ -302,14 +303,16 @@ func (h hashedFS) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (h hashedFS) ReadFile(name string) ([]byte, error) {
+	h.mu.Lock()
 	h.reads[name]++
+	h.mu.Unlock()
 	return h.MapFS.ReadFile(name)
 }
 
 // TestKnownContentIsNotRead: a file is read again if its hash is another or it has another name, and for nothing else.
 func TestKnownContentIsNotRead(t *testing.T) {
 	l := newLoader(t, "")
-	in := hashedFS{tree("a.yaml", pod, "b.yaml", "x: 1"), map[string]int{}}
+	in := hashedFS{tree("a.yaml", pod, "b.yaml", "x: 1"), &sync.Mutex{}, map[string]int{}}
 	for range 3 {
 		if _, err := l.Tree(in); err == nil || strings.Count(err.Error(), "b.yaml:1") != 1 {
 			t.Fatalf("got %v", err)
