@@ -144,7 +144,7 @@ func BenchmarkCold(b *testing.B) {
 					continue // once is long enough
 				}
 				for _, kind := range []string{"Pod", "ReplicationController", "Service"} {
-					files, err := filepath.Glob(filepath.Join(dir, "fleet", kind, "*"))
+					files, err := filepath.Glob(filepath.Join(dir, "fleet", kind, "*", "*"))
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -406,8 +406,9 @@ func fleetKind(i int) string {
 	return []string{"Pod", "Pod", "Pod", "Pod", "Pod", "Pod", "Pod", "ReplicationController", "ReplicationController", "Service"}[i%10]
 }
 
+// fleetFile is the file of an object: of 10,000, each folder has about a hundred.
 func fleetFile(i int, format string) string {
-	return fmt.Sprintf("%s/%05d.%s", fleetKind(i), i, format)
+	return fmt.Sprintf("%s/%02d/%05d.%s", fleetKind(i), i/300, i, format)
 }
 
 // fleetObject is an object of about 2.4 KB in JSON and 1.3 KB in YAML.
