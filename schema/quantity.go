@@ -87,3 +87,54 @@ func (q *Quantity) UnmarshalJSON(b []byte) error {
 	*q = Quantity(b)
 	return nil
 }
+
+// ResourceList is amounts as people write them; "" is none.
+type ResourceList struct {
+	CPU     Quantity `json:"cpu"`
+	Memory  Quantity `json:"memory"`
+	Storage Quantity `json:"ephemeral-storage"`
+}
+
+// With is r with the limits and requests that are given. Problems are at path, which is that of the two lists.
+func (r Resources) With(limits, requests ResourceList, path ...string) (Resources, []Problem) {
+	r.Requests = &Requests{}
+	var problems []Problem
+	fail := func(list, name, format string, args ...any) {
+		problems = append(problems, Problem{Path: at(path, list, name), Message: fmt.Sprintf(format, args...)})
+	}
+	for _, x := range []struct {
+		name           string
+		limit, request Quantity
+		parse          func(string) (int64, error)
+		toLimit        *int64
+		toRequest      **int64
+	}{
+		{"cpu", limits.CPU, requests.CPU, ParseMilliCPU, &r.MilliCPU, &r.Requests.MilliCPU},
+		{"memory", limits.Memory, requests.Memory, ParseBytes, &r.Memory, &r.Requests.Memory},
+		{"ephemeral-storage", limits.Storage, requests.Storage, ParseBytes, &r.Storage, &r.Requests.Storage},
+	} {
+		if x.limit != "" {
+			n, err := x.parse(string(x.limit))
+			if err != nil {
+				fail("limits", x.name, "%v", err)
+				continue
+			}
+			*x.toLimit = n
+		}
+		if x.request == "" {
+			continue
+		}
+		n, err := x.parse(string(x.request))
+		switch {
+		case err != nil:
+			fail("requests", x.name, "%v", err)
+		case *x.toLimit != 0 && n > *x.toLimit && x.limit != "":
+			fail("requests", x.name, "%s is more than the limit of %s", x.request, x.limit)
+		case *x.toLimit != 0 && n > *x.toLimit:
+			fail("requests", x.name, "%s is more than the limit", x.request)
+		default:
+			*x.toRequest = &n
+		}
+	}
+	return r, problems
+}

@@ -44,20 +44,14 @@ type v1PodSpec struct {
 type v1Container struct {
 	schema.Container
 	Resources struct {
-		Limits   v1Limits       `json:"limits"`
-		Requests v1ResourceList `json:"requests"`
+		Limits   v1Limits            `json:"limits"`
+		Requests schema.ResourceList `json:"requests"`
 	} `json:"resources"`
 }
 
 type v1Limits struct {
-	v1ResourceList
+	schema.ResourceList
 	PIDs int64 `json:"pids"`
-}
-
-type v1ResourceList struct {
-	CPU     schema.Quantity `json:"cpu"`
-	Memory  schema.Quantity `json:"memory"`
-	Storage schema.Quantity `json:"ephemeral-storage"`
 }
 
 type v1Service struct {
@@ -220,45 +214,8 @@ func (s *v1PodSpec) convert(path ...string) (schema.PodSpec, []schema.Problem) {
 // convert reads the quantities of a container's resources, which are at path.
 func (c *v1Container) convert(path []string) (schema.Container, []schema.Problem) {
 	out := c.Container
-	limits, requests := &c.Resources.Limits, &c.Resources.Requests
-	out.Resources = schema.Resources{PIDs: limits.PIDs, Requests: &schema.Requests{}}
+	limits := &c.Resources.Limits
 	var problems []schema.Problem
-	for _, r := range []struct {
-		name           string
-		limit, request schema.Quantity
-		parse          func(string) (int64, error)
-		toLimit        *int64
-		toRequest      **int64
-	}{
-		{"cpu", limits.CPU, requests.CPU, schema.ParseMilliCPU, &out.Resources.MilliCPU, &out.Resources.Requests.MilliCPU},
-		{"memory", limits.Memory, requests.Memory, schema.ParseBytes, &out.Resources.Memory, &out.Resources.Requests.Memory},
-		{"ephemeral-storage", limits.Storage, requests.Storage, schema.ParseBytes, &out.Resources.Storage, &out.Resources.Requests.Storage},
-	} {
-		limit, err := parseIf(r.limit, r.parse)
-		if err != nil {
-			problems = append(problems, schema.Problem{Path: join(path, "limits", r.name), Message: err.Error()})
-			continue
-		}
-		*r.toLimit = limit
-		if r.request == "" {
-			continue
-		}
-		request, err := r.parse(string(r.request))
-		switch {
-		case err != nil:
-			problems = append(problems, schema.Problem{Path: join(path, "requests", r.name), Message: err.Error()})
-		case limit != 0 && request > limit:
-			problems = append(problems, schema.Problem{Path: join(path, "requests", r.name), Message: fmt.Sprintf("%s is more than the limit of %s", r.request, r.limit)})
-		default:
-			*r.toRequest = &request
-		}
-	}
+	out.Resources, problems = schema.Resources{PIDs: limits.PIDs}.With(limits.ResourceList, c.Resources.Requests, path...)
 	return out, problems
-}
-
-func parseIf(q schema.Quantity, parse func(string) (int64, error)) (int64, error) {
-	if q == "" {
-		return 0, nil
-	}
-	return parse(string(q))
 }

@@ -116,34 +116,9 @@ func escape(l []string) []string {
 
 // resources takes the later form where it is there.
 func (c *converter) resources(in *container, path []string) schema.Resources {
-	out := schema.Resources{MilliCPU: in.CPU, Memory: in.Memory, Requests: &schema.Requests{}}
-	for _, r := range []struct {
-		name           string
-		limit, request schema.Quantity
-		parse          func(string) (int64, error)
-		toLimit        *int64
-		toRequest      **int64
-	}{
-		{"cpu", in.Resources.Limits.CPU, in.Resources.Requests.CPU, schema.ParseMilliCPU, &out.MilliCPU, &out.Requests.MilliCPU},
-		{"memory", in.Resources.Limits.Memory, in.Resources.Requests.Memory, schema.ParseBytes, &out.Memory, &out.Requests.Memory},
-	} {
-		if r.limit != "" {
-			n, err := r.parse(string(r.limit))
-			if err != nil {
-				c.add(append(slices.Clone(path), "limits", r.name), err.Error())
-			}
-			*r.toLimit = n
-		}
-		if r.request != "" {
-			n, err := r.parse(string(r.request))
-			if err != nil {
-				c.add(append(slices.Clone(path), "requests", r.name), err.Error())
-			} else if *r.toLimit != 0 && n > *r.toLimit {
-				c.add(append(slices.Clone(path), "requests", r.name), "is more than the limit")
-			}
-			*r.toRequest = &n
-		}
-	}
+	list := func(l resourceList) schema.ResourceList { return schema.ResourceList{CPU: l.CPU, Memory: l.Memory} }
+	out, problems := schema.Resources{MilliCPU: in.CPU, Memory: in.Memory}.With(list(in.Resources.Limits), list(in.Resources.Requests), path...)
+	c.problems = append(c.problems, problems...)
 	return out
 }
 
