@@ -18,14 +18,20 @@ const (
 	stopFirst  = "stop-first"
 )
 
-// replace begins to replace an instance whose spec changed, or whose minion is lost.
-func (c *step) replace(w want, old string, leaving bool) {
-	b := c.st.Bindings[old]
+// replacement is the change that replaces an instance, with what differs and how it is made where there is room.
+func (c *step) replacement(w want, old string) Change {
 	ch := Change{Verb: Replace, Object: w.key, Old: old, How: startFirst}
-	if r := c.rollouts[w.key.String()]; r == nil || r.surge == 0 {
+	if w.controller == "" || limitsOf(w.rolls, c.in.Settings, c.count[w.key.String()]).surge == 0 {
 		ch.How = stopFirst
 	}
 	c.explain(&ch, w, old)
+	return ch
+}
+
+// replace begins to replace an instance whose spec changed, or whose minion is lost.
+func (c *step) replace(w want, old string, leaving bool) {
+	b := c.st.Bindings[old]
+	ch := c.replacement(w, old)
 	if b.Hash == w.hash {
 		ch.Verb = Move
 	}

@@ -73,12 +73,8 @@ func (c *step) active(wants []want, slots map[string][]string) []want {
 		}
 		last := ids[len(ids)-1]
 		if b := c.st.Bindings[last]; b.Hash != w.hash {
-			ch := Change{Verb: Replace, Object: w.key, Old: last, Minion: b.Minion, How: startFirst}
-			if w.controller == "" {
-				ch.How = stopFirst
-			}
-			c.explain(&ch, w, last)
-			ch.Waiting, ch.WaitingCode, ch.Blocked = s.String(), CodeSuspended, true
+			ch := c.replacement(w, last)
+			ch.Minion, ch.Waiting, ch.WaitingCode, ch.Blocked = b.Minion, s.String(), CodeSuspended, true
 			c.change(ch)
 		}
 	}
