@@ -75,7 +75,7 @@ func (c *step) fuse(next *schema.Set) string {
 	}
 	surplus := c.surplus(next) // of controllers that are scaled down
 	all, gone, whole := map[string]bool{}, map[string]bool{}, map[string]int{}
-	for _, b := range c.st.Bindings {
+	for b := range c.st.Bindings.All() {
 		if b.Phase != assignment.Run && b.Phase != assignment.Prepare {
 			continue
 		}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // adopt gives every stray a binding: as the instance that is wanted, or as one that is to be drained. A minion can have no
@@ -18,7 +19,7 @@ func (c *step) adopt() {
 	found := map[string]int{}
 	for _, s := range c.strays {
 		i := s.status
-		if _, twice := c.st.Bindings[i.ID]; twice || i.ID == "" {
+		if c.st.Bindings.Get(i.ID) != nil || i.ID == "" {
 			continue
 		}
 		if found[s.minion]++; found[s.minion] > c.in.Minions[s.minion].Report.Capacity.Pods {
@@ -27,19 +28,19 @@ func (c *step) adopt() {
 		}
 		b := Binding{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Minion: s.minion, Address: i.Address,
 			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now,
-			Routed: true} // for all that is known
+			Spec: &schema.PodSpec{}, Routed: true} // for all that is known
 		at := slot(i.Namespace, i.Pod, i.Controller)
 		w, ok := wanted[at]
 		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.taken[i.Address] {
-			b.Spec, b.Labels, b.Annotations = *w.spec, w.labels, w.annotations
+			b.Spec, b.Labels, b.Annotations = w.spec, w.labels, w.annotations
 			b.Env = c.variables(i.Namespace)
 			slots[at] = append(slots[at], b.ID)
 		} else {
 			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
 		}
-		c.st.Bindings[b.ID] = b
+		c.put(b)
 		c.taken[b.Address] = true
-		c.fleet.Take(b.Minion, demand(&b.Spec, b.Namespace, b.Pod, b.Controller))
+		c.fleet.Take(b.Minion, demand(b.Spec, b.Namespace, b.Pod, b.Controller))
 		if m := c.in.Minions[s.minion]; m.Report != nil {
 			c.observed[b.ID] = &s.status
 		}

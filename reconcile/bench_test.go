@@ -41,7 +41,7 @@ func BenchmarkCompute(b *testing.B) {
 		for b.Loop() {
 			p = reconcile.Compute(in)
 		}
-		b.ReportMetric(float64(len(p.State.Bindings)), "pods")
+		b.ReportMetric(float64(p.State.Bindings.Len()), "pods")
 		b.ReportMetric(float64(len(p.Changes)), "changes")
 		return p
 	}

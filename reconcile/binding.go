@@ -67,16 +67,16 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 	digits := strings.ReplaceAll(uid, "-", "")
 	id := w.pod + "-" + digits[:5]
 	for n := 6; ; n++ {
-		if _, taken := c.st.Bindings[id]; !taken {
+		if c.st.Bindings.Get(id) == nil {
 			break
 		}
 		id = w.pod + "-" + digits[:n]
 	}
-	c.st.Bindings[id] = Binding{
+	c.put(Binding{
 		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
-		Hash: w.hash, Spec: *w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
+		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
-	}
+	})
 	c.fleet.Take(minion, w.demand())
 	return id
 }
@@ -110,7 +110,7 @@ func (w *want) demand() place.Demand {
 
 // held is what an instance holds on its minion.
 func held(b *Binding) place.Demand {
-	d := demand(&b.Spec, b.Namespace, b.Pod, b.Controller)
+	d := demand(b.Spec, b.Namespace, b.Pod, b.Controller)
 	d.Labels, d.Hash, d.Leaving = b.Labels, b.Hash, b.Phase == assignment.Drain || b.Phase == assignment.Stop
 	return d
 }
@@ -132,8 +132,8 @@ func (c *step) rules() bool {
 			}
 		}
 	}
-	for _, b := range c.st.Bindings {
-		if ruled(&b.Spec) {
+	for b := range c.st.Bindings.All() {
+		if ruled(b.Spec) {
 			return true
 		}
 	}

@@ -85,13 +85,6 @@ func newStep(in Input) *step {
 	base := in.Settings
 	in.Settings = base.With(in.State.Accepted.Cluster())
 	c := &step{in: in, base: base, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
-	clone := func(m map[string]Binding) map[string]Binding {
-		if m == nil {
-			return map[string]Binding{}
-		}
-		return maps.Clone(m)
-	}
-	c.st.Bindings = clone(in.State.Bindings)
 	c.st.Objects, c.st.Minions, c.st.Resting = maps.Clone(in.State.Objects), maps.Clone(in.State.Minions), maps.Clone(in.State.Resting)
 	if c.st.Objects == nil {
 		c.st.Objects = map[string]Record{}
@@ -236,10 +229,10 @@ func (c *step) noteMinions() {
 	if c.rules() {
 		c.fleet.Track()
 	}
-	c.taken = make(map[netip.Addr]bool, len(c.st.Bindings))
-	for _, b := range c.st.Bindings {
+	c.taken = make(map[netip.Addr]bool, c.st.Bindings.Len())
+	for b := range c.st.Bindings.All() {
 		c.taken[b.Address] = true
-		c.fleet.Take(b.Minion, held(&b))
+		c.fleet.Take(b.Minion, held(b))
 	}
 }
 
@@ -274,9 +267,9 @@ func (c *step) observe() {
 		}
 		for i := range r.Instances {
 			s := &r.Instances[i]
-			b, ok := c.st.Bindings[s.ID]
+			b := c.st.Bindings.Get(s.ID)
 			switch {
-			case !ok:
+			case b == nil:
 				c.strays = append(c.strays, stray{name, *s})
 			case b.Minion == name:
 				c.observed[s.ID] = s
@@ -417,10 +410,10 @@ func (c *step) nameWaits() {
 		if ch.Verb == Delete {
 			id = ch.Instance
 		}
-		b, ok := c.st.Bindings[id]
-		before := c.in.State.Bindings[id].Phase
+		b := c.st.Bindings.Get(id)
+		before := c.before(id).Phase
 		switch {
-		case !ok || before != assignment.Drain && before != assignment.Stop:
+		case b == nil || before != assignment.Drain && before != assignment.Stop:
 		case b.Phase == assignment.Stop:
 			ch.Waiting = fmt.Sprintf("%s to stop %s", b.Minion, id)
 		case len(c.missing[id]) > 0:
@@ -456,6 +449,6 @@ func (c *step) finish() Plan {
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil
 	}
-	c.plan.State = c.st
+	c.plan.State = c.sealed()
 	return c.plan
 }

@@ -16,7 +16,7 @@ import (
 func (c *step) lowPriority() int32 {
 	if c.lowest == nil {
 		low := int32(1<<31 - 1)
-		for _, b := range c.st.Bindings {
+		for b := range c.st.Bindings.All() {
 			low = min(low, b.Spec.Priority)
 		}
 		c.lowest = &low
@@ -98,7 +98,7 @@ func (c *step) victims(minion string, ids []string, d place.Demand) []string {
 	var lower []string
 	going := c.ending(ids)
 	for _, id := range ids {
-		b := c.st.Bindings[id]
+		b := c.binding(id)
 		_, suspended := c.suspended[owner(b.Namespace, b.Pod, b.Controller)]
 		if b.Spec.Priority < d.Priority && !c.ended(id) && !suspended && !slices.Contains(going, id) {
 			lower = append(lower, id)
@@ -124,7 +124,7 @@ func (c *step) victims(minion string, ids []string, d place.Demand) []string {
 
 // compareImportance orders instances by what is to go first.
 func (c *step) compareImportance(x, y string) int {
-	a, b := c.st.Bindings[x], c.st.Bindings[y]
+	a, b := c.binding(x), c.binding(y)
 	bare := func(b Binding) int {
 		if b.Controller == "" {
 			return 1
@@ -140,7 +140,7 @@ func (c *step) compareVictims(x, y []string) int {
 	cost := func(ids []string) (highest int32, bare int) {
 		highest = -1 << 31
 		for _, id := range ids {
-			b := c.st.Bindings[id]
+			b := c.binding(id)
 			highest = max(highest, b.Spec.Priority)
 			if b.Controller == "" {
 				bare++
@@ -156,8 +156,8 @@ func (c *step) compareVictims(x, y []string) int {
 // instancesByMinion are the instances on each minion that pods may be put on, sorted.
 func (c *step) instancesByMinion() map[string][]string {
 	on := map[string][]string{}
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		if m := c.st.Bindings[id].Minion; c.fleet.Has(m) {
+	for _, id := range c.st.Bindings.IDs() {
+		if m := c.binding(id).Minion; c.fleet.Has(m) {
 			on[m] = append(on[m], id)
 		}
 	}
@@ -167,7 +167,7 @@ func (c *step) instancesByMinion() map[string][]string {
 // ending are those of some instances that are about to be gone: they drain, or nothing declares them any more.
 func (c *step) ending(ids []string) (out []string) {
 	for _, id := range ids {
-		b := c.st.Bindings[id]
+		b := c.binding(id)
 		if b.Phase == assignment.Drain || b.Phase == assignment.Stop || !c.declared()[slot(b.Namespace, b.Pod, b.Controller)] {
 			out = append(out, id)
 		}
@@ -189,7 +189,7 @@ func (c *step) declared() map[string]bool {
 // held is what instances hold on their minions.
 func (c *step) held(ids []string) (out []place.Demand) {
 	for _, id := range ids {
-		b := c.st.Bindings[id]
+		b := c.binding(id)
 		out = append(out, held(&b))
 	}
 	return out
@@ -198,6 +198,6 @@ func (c *step) held(ids []string) (out []place.Demand) {
 // ended tells whether an instance has ended and is not to run again.
 func (c *step) ended(id string) bool {
 	o := c.observed[id]
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	return o != nil && o.State == assignment.Ended && b.Spec.Restart() != schema.RestartAlways
 }

@@ -32,7 +32,7 @@ func (c *step) noteTaints(n *Node, taints []schema.Taint) {
 // expelled says why an instance may not stay on its minion, "" if it may: a NoExecute taint that it does not tolerate, or not
 // any longer. What has ended for good stays, or it would run again elsewhere.
 func (c *step) expelled(id string) string {
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	node := c.nodes[b.Minion]
 	if node == nil || b.Phase != assignment.Run && b.Phase != assignment.Prepare {
 		return ""

@@ -92,10 +92,9 @@ func newForecast(in Input, p Plan) *forecast {
 			f.touched[ch.Object] = true
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(f.st.Bindings)) {
-		b := f.st.Bindings[id]
+	for b := range f.st.Bindings.All() {
 		if b.Serving && b.Phase == assignment.Run && in.Minions[b.Minion].Connected {
-			f.serving.add(&b)
+			f.serving.add(b)
 		}
 	}
 	f.sure = f.fitBeside()
@@ -131,7 +130,7 @@ func (f *forecast) port(k schema.Key, before netproxy.Service) Disruption {
 func (f *forecast) hold(s *schema.Service, p schema.ServicePort) int {
 	kept, unsure, at := 0, map[schema.Key]int{}, map[schema.Key]int{}
 	for _, b := range f.serving.of(s) {
-		if targetPort(p, &b.Spec) == 0 {
+		if targetPort(p, b.Spec) == 0 {
 			continue
 		}
 		w, declared := f.wants[slot(b.Namespace, b.Pod, b.Controller)]
@@ -197,7 +196,7 @@ const manyFits = 1 << 20
 // those may displace others, nothing is certain.
 func (f *forecast) fitBeside() map[schema.Key]bool {
 	bound := map[string]bool{}
-	for _, b := range f.st.Bindings {
+	for b := range f.st.Bindings.All() {
 		s := slot(b.Namespace, b.Pod, b.Controller)
 		if w, ok := f.wants[s]; ok && b.Hash == w.hash && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
 			bound[s] = true

@@ -49,7 +49,7 @@ func (c *step) decidePod(w want, ids []string) {
 	var match, old []string // in Run or Prepare
 	leaving := false
 	for _, id := range ids {
-		b := c.st.Bindings[id]
+		b := c.binding(id)
 		gone := !c.st.Minions[b.Minion].Lost.IsZero()
 		lost := gone && (w.controller != "" || b.Phase == assignment.Prepare)
 		switch {
@@ -94,7 +94,7 @@ func (c *step) decidePod(w want, ids []string) {
 
 // rank is higher for an instance that is more worth keeping: ready, running, to be run.
 func (c *step) rank(id string) int {
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	o := c.observed[id]
 	switch {
 	case c.ready(&b):
@@ -109,19 +109,19 @@ func (c *step) rank(id string) int {
 
 // relabel takes over labels and annotations, which need no restart.
 func (c *step) relabel(id string, w want) {
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	if maps.Equal(b.Labels, w.labels) && maps.Equal(b.Annotations, w.annotations) {
 		return
 	}
 	c.change(Change{Verb: Update, Object: w.key, Instance: id, Minion: b.Minion, Reason: "labels or annotations change, without a restart",
 		Details: append(diffMap("labels", b.Labels, w.labels), diffMap("annotations", b.Annotations, w.annotations)...)})
 	b.Labels, b.Annotations, b.Version = w.labels, w.annotations, c.next()
-	c.st.Bindings[id] = b
+	c.put(b)
 }
 
 // follow goes on with a pod that has an instance as declared, and perhaps an old one that it replaces.
 func (c *step) follow(w want, id string, old []string, leaving bool) {
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	r := c.rollouts[w.key.String()]
 	problem := c.problem(id)
 	if b.Phase == assignment.Prepare {
@@ -147,19 +147,19 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 		default:
 			r.run()
 			b.Phase, b.Since, b.Version = assignment.Run, c.now, c.next()
-			c.st.Bindings[id] = b
+			c.put(b)
 		}
 		c.change(ch)
 		return
 	}
 	ready := c.ready(&b)
-	if len(old) > 0 && (c.rank(old[0]) == 0 || ready && b.Created.Before(c.st.Bindings[old[0]].Created)) { // what was to replace it is not wanted any more
+	if len(old) > 0 && (c.rank(old[0]) == 0 || ready && b.Created.Before(c.binding(old[0]).Created)) { // what was to replace it is not wanted any more
 		c.goAway(old[0], "not wanted any more, "+id+" stays")
 		old = nil
 	}
 	if len(old) > 0 {
 		ch := Change{Verb: Replace, Object: w.key, Instance: id, Minion: b.Minion, How: startFirst}
-		if b.Minion != c.st.Bindings[old[0]].Minion && c.st.Bindings[old[0]].Hash == w.hash {
+		if b.Minion != c.binding(old[0]).Minion && c.binding(old[0]).Hash == w.hash {
 			ch.Verb = Move
 		}
 		c.explain(&ch, w, old[0])
@@ -191,15 +191,15 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 }
 
 // lost tells whether the minion of an instance is lost.
-func (c *step) lost(id string) bool { return !c.st.Minions[c.st.Bindings[id].Minion].Lost.IsZero() }
+func (c *step) lost(id string) bool { return !c.st.Minions[c.binding(id).Minion].Lost.IsZero() }
 
 func (c *step) waitForLost(id string) string {
-	return fmt.Sprintf("minion %s, which is lost: a bare pod is not moved, so that it never runs twice", c.st.Bindings[id].Minion)
+	return fmt.Sprintf("minion %s, which is lost: a bare pod is not moved, so that it never runs twice", c.binding(id).Minion)
 }
 
 // reported tells whether the minion of an instance has reported since the server started.
 func (c *step) reported(id string) bool {
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	m := c.in.Minions[b.Minion]
 	return m.Report != nil
 }

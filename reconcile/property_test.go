@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -102,12 +101,12 @@ func (w *world) calm() {
 		w.round()
 		w.now = w.now.Add(time.Second)
 		w.checkedStep()
-		if len(w.plan.Changes) == 0 && len(w.state.Bindings) == 4 {
+		if len(w.plan.Changes) == 0 && w.state.Bindings.Len() == 4 {
 			break
 		}
 	}
-	if len(w.plan.Changes) > 0 || len(w.state.Bindings) != 4 {
-		w.t.Fatalf("not done when nothing fails any more: %+v, bindings %v", w.plan.Changes, slices.Sorted(maps.Keys(w.state.Bindings)))
+	if len(w.plan.Changes) > 0 || w.state.Bindings.Len() != 4 {
+		w.t.Fatalf("not done when nothing fails any more: %+v, bindings %v", w.plan.Changes, w.state.Bindings.IDs())
 	}
 	before := mustJSON(w.state)
 	w.round()
@@ -217,7 +216,7 @@ func (w *world) checkedStep() {
 	if a, b := mustJSON(p), mustJSON(reconcile.Compute(again)); a != b {
 		w.t.Fatalf("the same input gave another plan:\n%s\n%s", a, b)
 	}
-	if len(p.State.Bindings) > 0 && p.Table.Fleet == "" {
+	if p.State.Bindings.Len() > 0 && p.Table.Fleet == "" {
 		w.t.Fatal("nothing planned: ", p.Stalled)
 	}
 	reconcile.Summarize(in, p)
@@ -234,7 +233,7 @@ func (w *world) checkedStep() {
 // Mutant: podAddress does not note what it gave; release without rest is not caught here but by the golden scenario.
 func (w *world) checkAddresses(s reconcile.State) {
 	seen := map[netip.Addr]string{}
-	for id, b := range s.Bindings {
+	for id, b := range s.Bindings.ByID() {
 		if other := seen[b.Address]; other != "" {
 			w.t.Fatalf("%s and %s have address %s", id, other, b.Address)
 		}
@@ -252,7 +251,7 @@ func (w *world) checkAddresses(s reconcile.State) {
 // Mutants: follow lets a Prepare run though an old instance is leaving; a bare pod is moved off a lost minion.
 func (w *world) checkCopies(s reconcile.State) {
 	runs := map[string]int{}
-	for _, b := range s.Bindings {
+	for b := range s.Bindings.All() {
 		if b.Controller == "" && b.Phase == assignment.Run {
 			runs[b.Pod]++
 		}
@@ -276,7 +275,7 @@ func (w *world) checkCopies(s reconcile.State) {
 // Mutants: bind does not take from the fleet; excludes does not look at host ports; Take does not count memory.
 func (w *world) checkRoom(s reconcile.State) {
 	memory, ports := map[string]int64{}, map[string]string{}
-	for id, b := range s.Bindings {
+	for id, b := range s.Bindings.ByID() {
 		// In Prepare it runs only when what it replaces is gone; stopped without Withdrawn it never left Prepare.
 		if b.Phase == assignment.Prepare || b.Phase == assignment.Stop && b.Withdrawn.IsZero() {
 			continue
@@ -313,9 +312,9 @@ func (w *world) checkRules(in reconcile.Input, p reconcile.Plan) {
 		}
 		return a.Spec.Affinity.PodAnti.Required[0].Selector.Labels["name"] == b.Labels["name"]
 	}
-	for id, b := range p.State.Bindings {
+	for id, b := range p.State.Bindings.ByID() {
 		// What was adopted was not placed.
-		if _, old := in.State.Bindings[id]; old || strings.HasPrefix(id, "ghost") || !b.Created.Equal(in.Now) {
+		if in.State.Bindings.Get(id) != nil || strings.HasPrefix(id, "ghost") || !b.Created.Equal(in.Now) {
 			continue
 		}
 		for _, t := range taints[b.Minion] {
@@ -323,7 +322,7 @@ func (w *world) checkRules(in reconcile.Input, p reconcile.Plan) {
 				w.t.Fatalf("%s is put on minion %s in spite of the taint %s", id, b.Minion, t)
 			}
 		}
-		for other, o := range p.State.Bindings {
+		for other, o := range p.State.Bindings.ByID() {
 			// In Prepare it takes the place of its own old instance and does not run beside it.
 			instead := b.Phase == assignment.Prepare && o.Pod == b.Pod && o.Controller == b.Controller
 			if other != id && o.Minion == b.Minion && !instead && (about(b, o) || about(o, b)) {
@@ -376,7 +375,7 @@ func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 	for _, r := range p.State.Accepted.ReplicationControllers {
 		surge, _, _ := bounds(r)
 		runs := 0
-		for _, b := range in.State.Bindings {
+		for b := range in.State.Bindings.All() {
 			if b.Controller == r.Name && b.Phase == assignment.Run {
 				runs++
 			}
@@ -384,11 +383,11 @@ func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 		crowded[r.Name] = runs > r.Spec.Count()+surge
 	}
 	slots := map[string][]reconcile.Binding{}
-	for _, b := range p.State.Bindings {
-		slots[b.Controller+"/"+b.Pod] = append(slots[b.Controller+"/"+b.Pod], b)
+	for b := range p.State.Bindings.All() {
+		slots[b.Controller+"/"+b.Pod] = append(slots[b.Controller+"/"+b.Pod], *b)
 	}
-	for id, b := range p.State.Bindings {
-		old := in.State.Bindings[id]
+	for id, b := range p.State.Bindings.ByID() {
+		old := bindingOf(in.State, id)
 		slot := b.Controller + "/" + b.Pod
 		lost := !p.State.Minions[b.Minion].Lost.IsZero()
 		ends := old.Phase == assignment.Run && (b.Phase == assignment.Drain || b.Phase == assignment.Stop)
@@ -440,7 +439,7 @@ func (w *world) checkWithdrawn(in reconcile.Input, p reconcile.Plan, old, b reco
 func (w *world) checkGone(in reconcile.Input, p reconcile.Plan) {
 	for name, a := range w.agents {
 		for id, r := range a.has {
-			_, ok := p.State.Bindings[id]
+			ok := p.State.Bindings.Get(id) != nil
 			if ok {
 				delete(w.unknown, id)
 			}
@@ -454,9 +453,17 @@ func (w *world) checkGone(in reconcile.Input, p reconcile.Plan) {
 // brief is every binding with its phase.
 func brief(s reconcile.State) string {
 	var out []string
-	for _, id := range slices.Sorted(maps.Keys(s.Bindings)) {
-		b := s.Bindings[id]
+	for _, id := range s.Bindings.IDs() {
+		b := s.Bindings.Get(id)
 		out = append(out, fmt.Sprintf("%s@%s:%s:%.4s:%t", id, b.Minion, b.Phase, b.Hash, b.Serving))
 	}
 	return strings.Join(out, " ")
+}
+
+// bindingOf is the binding of an instance, the zero value if it has none.
+func bindingOf(s reconcile.State, id string) reconcile.Binding {
+	if b := s.Bindings.Get(id); b != nil {
+		return *b
+	}
+	return reconcile.Binding{Spec: &schema.PodSpec{}}
 }

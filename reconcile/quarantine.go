@@ -54,10 +54,10 @@ func (c *step) effective(k schema.Key, spec *schema.PodSpec, annotations map[str
 // decideQuarantine judges every update that is under way, and notes what is healthy.
 func (c *step) decideQuarantine() {
 	instances := map[schema.Key][]string{}
-	for id, b := range c.st.Bindings {
+	for b := range c.st.Bindings.All() {
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
 			k := owner(b.Namespace, b.Pod, b.Controller)
-			instances[k] = append(instances[k], id)
+			instances[k] = append(instances[k], b.ID)
 		}
 	}
 	for _, w := range c.workloads() {
@@ -89,7 +89,7 @@ func (c *step) judge(w workload, r Record, ids []string) Record {
 		return r
 	}
 	r.Quarantine = nil
-	fresh := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return c.st.Bindings[id].Hash != h })
+	fresh := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return c.binding(id).Hash != h })
 	ready := c.readyPods(fresh)
 	switch {
 	case w.replicas > 0 && ready >= w.replicas:
@@ -112,7 +112,7 @@ func (c *step) judge(w workload, r Record, ids []string) Record {
 func (c *step) readyPods(ids []string) int {
 	pods := map[string]bool{}
 	for _, id := range ids {
-		if b := c.st.Bindings[id]; c.ready(&b) {
+		if b := c.binding(id); c.ready(&b) {
 			pods[b.Pod] = true
 		}
 	}
@@ -122,7 +122,7 @@ func (c *step) readyPods(ids []string) int {
 // blind tells whether one of some instances is on a minion that is not heard of: then nobody knows how an update goes.
 func (c *step) blind(ids []string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool {
-		m := c.in.Minions[c.st.Bindings[id].Minion]
+		m := c.in.Minions[c.binding(id).Minion]
 		return m.Report == nil || c.lost(id) || !c.seen(m)
 	})
 }
@@ -143,7 +143,7 @@ func (c *step) progress(u *Progress, hash string, ready int, blind bool) *Progre
 // counts.
 func (c *step) failed(ids []string, u *Progress, replicas int) string {
 	for _, id := range ids {
-		b := c.st.Bindings[id]
+		b := c.binding(id)
 		o := c.observed[id]
 		if o == nil || c.lost(id) || c.ready(&b) {
 			continue

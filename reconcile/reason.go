@@ -79,12 +79,12 @@ func (c *step) code(ch *Change, pods map[string]bool) Code {
 	case Replace:
 		return CodeSpecChanged
 	case Move:
-		if !c.st.Minions[c.in.State.Bindings[ch.Old].Minion].Lost.IsZero() {
+		if !c.st.Minions[c.before(ch.Old).Minion].Lost.IsZero() {
 			return CodeMinionLost
 		}
 		return CodeTainted
 	case Delete:
-		b := c.st.Bindings[ch.Instance]
+		b := c.binding(ch.Instance)
 		_, counted := c.count[k]
 		switch {
 		case strings.HasPrefix(b.Reason, displacedBy):
@@ -114,7 +114,7 @@ var pullReasons = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPul
 
 // waitingCode is what a change waits for; needs is what its pods need of an agent.
 func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
-	old, known := c.in.State.Bindings[ch.Old]
+	old := c.in.State.Bindings.Get(ch.Old)
 	o := c.observed[ch.Instance]
 	switch {
 	case !ch.Blocked:
@@ -123,7 +123,7 @@ func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
 		return CodeRefused
 	case ch.Object.Kind == schema.KindService:
 		return CodeNeedsFeature
-	case known && old.Controller == "" && !c.st.Minions[old.Minion].Lost.IsZero():
+	case old != nil && old.Controller == "" && !c.st.Minions[old.Minion].Lost.IsZero():
 		return CodeMinionLost
 	case ch.Instance == "" && (strings.HasPrefix(ch.Waiting, "needs ") || !c.agentCan(needs)):
 		return CodeNeedsFeature

@@ -3,8 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +28,7 @@ func (c *step) replacement(w want, old string) Change {
 
 // replace begins to replace an instance whose spec changed, or whose minion is lost.
 func (c *step) replace(w want, old string, leaving bool) {
-	b := c.st.Bindings[old]
+	b := c.binding(old)
 	ch := c.replacement(w, old)
 	if b.Hash == w.hash {
 		ch.Verb = Move
@@ -143,12 +141,12 @@ func (c *step) stopFirst(w want, id, old string, ch *Change) {
 
 // goAway begins an instance's end: it drains, or stops at once if it never ran.
 func (c *step) goAway(id, why string) {
-	b := c.st.Bindings[id]
+	b := c.binding(id)
 	b.Phase, b.Since, b.Reason, b.Version = assignment.Drain, c.now, why, c.next()
-	if c.in.State.Bindings[id].Phase == assignment.Prepare {
+	if c.before(id).Phase == assignment.Prepare {
 		b.Phase = assignment.Stop
 	}
-	c.st.Bindings[id] = b
+	c.put(b)
 }
 
 // prune ends every instance that nothing declares any more.
@@ -161,8 +159,8 @@ func (c *step) prune() {
 	for _, w := range c.wants() {
 		wanted[slot(w.key.Namespace, w.pod, w.controller)] = true
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		b := c.st.Bindings[id]
+	for _, id := range c.st.Bindings.IDs() {
+		b := c.binding(id)
 		if wanted[slot(b.Namespace, b.Pod, b.Controller)] {
 			if (b.Phase == assignment.Drain || b.Phase == assignment.Stop) && !said[id] && !c.lost(id) {
 				c.change(Change{Verb: Delete, Object: owner(b.Namespace, b.Pod, b.Controller), Instance: id, Minion: b.Minion, Reason: cmp.Or(b.Reason, "it is to end")})
@@ -190,9 +188,9 @@ func (c *step) prune() {
 
 // explain says how the declared spec differs from an instance's.
 func (c *step) explain(ch *Change, w want, old string) {
-	b := c.st.Bindings[old]
+	b := c.binding(old)
 	ch.Old = old
-	ch.Details = diffSpec(&b.Spec, w.spec)
+	ch.Details = diffSpec(b.Spec, w.spec)
 	switch {
 	case len(ch.Details) == 0:
 		ch.Reason = "it moves"

@@ -90,8 +90,8 @@ func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
 		}
 		c.lookAt(r, w, slots[slot(w.key.Namespace, w.pod, w.controller)])
 	}
-	for _, b := range c.st.Bindings {
-		if r := c.rollouts[owner(b.Namespace, b.Pod, b.Controller).String()]; r != nil && b.Controller != "" && c.mayRun(&b) {
+	for b := range c.st.Bindings.All() {
+		if r := c.rollouts[owner(b.Namespace, b.Pod, b.Controller).String()]; r != nil && b.Controller != "" && c.mayRun(b) {
 			r.present++
 		}
 	}
@@ -108,7 +108,7 @@ func (c *step) lookAt(r *rollout, w want, ids []string) {
 	var live, prepared, leaving int
 	fresh, ready := false, false
 	for _, id := range ids {
-		b := c.st.Bindings[id]
+		b := c.binding(id)
 		switch {
 		case c.lost(id):
 		case b.Phase == assignment.Run:
@@ -206,7 +206,7 @@ func (c *step) trim(w want, match, old []string) ([]string, []string) {
 	if r == nil || len(match) == 0 || len(old) == 0 || !r.doubled[w.pod] || len(r.doubled) <= r.surge {
 		return match, old
 	}
-	x, y := c.st.Bindings[match[0]], c.st.Bindings[old[0]]
+	x, y := c.binding(match[0]), c.binding(old[0])
 	if x.Phase != assignment.Run || y.Phase != assignment.Run || c.ready(&x) || c.lost(match[0]) || c.lost(old[0]) {
 		return match, old
 	}
@@ -222,5 +222,5 @@ func (c *step) trim(w want, match, old []string) ([]string, []string) {
 
 // broken tells whether no instance of a pod is ready.
 func (c *step) broken(ids []string) bool {
-	return !slices.ContainsFunc(ids, func(id string) bool { b := c.st.Bindings[id]; return c.ready(&b) })
+	return !slices.ContainsFunc(ids, func(id string) bool { b := c.binding(id); return c.ready(&b) })
 }

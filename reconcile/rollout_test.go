@@ -41,7 +41,7 @@ func bounds(r *schema.ReplicationController) (surge, unavailable int, loose bool
 // replicas are the pods of a controller that have an instance in Run or Prepare, sorted.
 func replicas(s reconcile.State, controller string) []string {
 	pods := map[string]bool{}
-	for _, b := range s.Bindings {
+	for b := range s.Bindings.All() {
 		if b.Controller == controller && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
 			pods[b.Pod] = true
 		}
@@ -107,21 +107,21 @@ func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 		n := r.Spec.Count()
 		runs, present, starts := 0, 0, 0
 		before, after := map[string]bool{}, map[string]bool{}
-		for id, b := range p.State.Bindings {
+		for id, b := range p.State.Bindings.ByID() {
 			if b.Controller != r.Name || !p.State.Minions[b.Minion].Lost.IsZero() {
 				continue
 			}
-			old, known := in.State.Bindings[id]
+			old := in.State.Bindings.Get(id)
 			if b.Phase == assignment.Run {
 				runs++
-				if !known || old.Phase != assignment.Run {
+				if old == nil || old.Phase != assignment.Run {
 					starts++
 				}
 			}
 			if b.Phase == assignment.Run || b.Phase == assignment.Drain || b.Phase == assignment.Stop && !b.Withdrawn.IsZero() {
 				present++
 			}
-			if known && ready(in, old) {
+			if old != nil && ready(in, *old) {
 				before[b.Pod] = true
 				after[b.Pod] = after[b.Pod] || b.Phase == assignment.Run || w.displaced(b) // by a pod of higher priority, whatever the rollout
 			}

@@ -22,10 +22,11 @@ func (c *step) route() {
 			t.Minions = append(t.Minions, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
 		}
 	}
-	for id, b := range c.st.Bindings {
-		if ready := c.ready(&b); ready != b.Serving {
-			b.Serving = ready
-			c.st.Bindings[id] = b
+	for b := range c.st.Bindings.All() {
+		if ready := c.ready(b); ready != b.Serving {
+			now := *b
+			now.Serving = ready
+			c.put(now)
 		}
 	}
 	if c.set != nil {
@@ -54,10 +55,11 @@ func (c *step) noteRouted(services []netproxy.Service) {
 			at[e.Addr()] = true
 		}
 	}
-	for id, b := range c.st.Bindings {
+	for b := range c.st.Bindings.All() {
 		if at[b.Address] && !b.Routed {
-			b.Routed = true
-			c.st.Bindings[id] = b
+			now := *b
+			now.Routed = true
+			c.put(now)
 		}
 	}
 }
@@ -66,10 +68,9 @@ func (c *step) noteRouted(services []netproxy.Service) {
 func (c *step) routes() []netproxy.Service {
 	pods := selection{} // that may be endpoints
 	held := map[netip.AddrPort]string{}
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		b := c.st.Bindings[id]
+	for b := range c.st.Bindings.All() {
 		if b.Serving {
-			pods.add(&b)
+			pods.add(b)
 		}
 		for i := range b.Spec.Containers {
 			for _, p := range b.Spec.Containers[i].Ports {
@@ -118,7 +119,7 @@ func (c *step) routes() []netproxy.Service {
 				r.Addresses = append(r.Addresses, a)
 			}
 			for _, b := range endpoints {
-				if port := targetPort(p, &b.Spec); port != 0 {
+				if port := targetPort(p, b.Spec); port != 0 {
 					r.Endpoints = append(r.Endpoints, netip.AddrPortFrom(b.Address, port))
 				} else {
 					c.warn("%s: pod %q has no port for service port %d", s.Key(), b.Pod, p.Port)
@@ -306,8 +307,8 @@ func (c *step) withdraw() {
 			oldest = t
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		b := c.st.Bindings[id]
+	for _, id := range c.st.Bindings.IDs() {
+		b := c.binding(id)
 		if b.Phase != assignment.Drain {
 			continue
 		}
@@ -337,7 +338,7 @@ func (c *step) withdraw() {
 			c.wakeAt(timeout)
 			c.missing[id] = missing
 		}
-		c.st.Bindings[id] = b
+		c.put(b)
 	}
 }
 
@@ -346,16 +347,16 @@ func (c *step) withdraw() {
 // that it is gone, and not that the agent has not heard of it. What never left Prepare never ran. Addresses rest, so that a
 // packet or a report that was already on its way does no harm.
 func (c *step) release() {
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		b := c.st.Bindings[id]
+	for _, id := range c.st.Bindings.IDs() {
+		b := c.binding(id)
 		m := c.in.Minions[b.Minion]
-		if b.Phase != assignment.Stop || c.in.State.Bindings[id].Phase != assignment.Stop || m.Report == nil || m.Reported.Before(b.Since) || c.observed[id] != nil {
+		if b.Phase != assignment.Stop || c.before(id).Phase != assignment.Stop || m.Report == nil || m.Reported.Before(b.Since) || c.observed[id] != nil {
 			continue
 		}
 		if b.Address.IsValid() {
 			c.rest(b.Address)
 		}
-		delete(c.st.Bindings, id)
+		c.drop(id)
 	}
 }
 
@@ -366,8 +367,8 @@ func (c *step) assign() {
 		c.plan.Assignments[name] = assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
 	}
 	specs := map[string][]byte{} // by hash, which a found instance need not have of its empty spec
-	for _, id := range slices.Sorted(maps.Keys(c.st.Bindings)) {
-		b := c.st.Bindings[id]
+	for _, id := range c.st.Bindings.IDs() {
+		b := c.binding(id)
 		spec := specs[b.Hash]
 		if spec == nil || len(b.Spec.Containers) == 0 {
 			spec = b.Spec.CanonicalJSON()

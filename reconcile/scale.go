@@ -35,7 +35,7 @@ func number(controller, pod string) int {
 // numbers are the replicas that have an instance in Run or Prepare, by controller.
 func (c *step) numbers() map[string]map[int]replica {
 	out := map[string]map[int]replica{}
-	for id, b := range c.st.Bindings {
+	for b := range c.st.Bindings.All() {
 		n := number(b.Controller, b.Pod)
 		if n < 0 || b.Controller == "" || b.Phase != assignment.Run && b.Phase != assignment.Prepare {
 			continue
@@ -44,8 +44,8 @@ func (c *step) numbers() map[string]map[int]replica {
 		if out[k] == nil {
 			out[k] = map[int]replica{}
 		}
-		r := replica{n, id, c.rank(id), b.Minion, b.Created}
-		if old, ok := out[k][n]; !ok || r.rank > old.rank || r.rank == old.rank && id < old.id {
+		r := replica{n, b.ID, c.rank(b.ID), b.Minion, b.Created}
+		if old, ok := out[k][n]; !ok || r.rank > old.rank || r.rank == old.rank && b.ID < old.id {
 			out[k][n] = r
 		}
 	}

@@ -147,8 +147,8 @@ func (s *script) do(line string, words, body []string) {
 		}
 	case "instances":
 		s.say(line)
-		for _, id := range slices.Sorted(maps.Keys(f.state.Bindings)) {
-			b := f.state.Bindings[id]
+		for _, id := range f.state.Bindings.IDs() {
+			b := f.state.Bindings.Get(id)
 			fmt.Fprintf(&s.out, "%s %s %s %s\n", id, b.Minion, b.Address, b.Phase)
 		}
 	case "routes":
@@ -299,7 +299,7 @@ func (s *script) settle() {
 
 func (s *script) leaving() []string {
 	var out []string
-	for id, b := range s.f.state.Bindings {
+	for id, b := range s.f.state.Bindings.ByID() {
 		if b.Phase == assignment.Drain || b.Phase == assignment.Stop {
 			out = append(out, id)
 		}
@@ -316,8 +316,8 @@ func (s *script) brief() string {
 		}
 	}
 	var out []string
-	for _, id := range slices.Sorted(maps.Keys(s.f.state.Bindings)) {
-		b := s.f.state.Bindings[id]
+	for _, id := range s.f.state.Bindings.IDs() {
+		b := s.f.state.Bindings.Get(id)
 		star := ""
 		if ready[b.Address] {
 			star = "*"

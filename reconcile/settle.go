@@ -29,11 +29,11 @@ func Settle(in Input) (Input, []Change, error) {
 		if p.Stalled != "" {
 			return in, nil, errors.New(p.Stalled)
 		}
-		if left == 100 && len(p.State.Bindings) > 0 {
-			left += 12 * len(p.State.Bindings)
+		if left == 100 && p.State.Bindings.Len() > 0 {
+			left += 12 * p.State.Bindings.Len()
 		}
 		before := in.State.Sequence
-		rested := len(p.State.Bindings) == len(in.State.Bindings) && before == p.State.Sequence && in.State.TableHash == p.State.TableHash
+		rested := p.State.Bindings.Len() == in.State.Bindings.Len() && before == p.State.Sequence && in.State.TableHash == p.State.TableHash
 		in.State = p.State
 		in.State.Resting = nil
 		for name, m := range in.Minions {

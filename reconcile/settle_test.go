@@ -98,14 +98,14 @@ func (w *world) checkNoRoom(c reconcile.Change) {
 			return
 		}
 	}
-	for _, b := range w.state.Bindings {
+	for b := range w.state.Bindings.All() {
 		if b.Spec.Affinity != nil || s.Affinity != nil {
 			return
 		}
 	}
 	for _, name := range w.names() {
 		left := w.agents[name].capacity.Memory
-		for _, b := range w.state.Bindings {
+		for b := range w.state.Bindings.All() {
 			if b.Minion == name && b.Spec.Priority >= s.Priority {
 				left -= b.Spec.Reserved().Memory
 			}

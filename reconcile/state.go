@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/netip"
+	"reflect"
 	"time"
 
 	"reconciler/netproxy"
@@ -10,7 +11,7 @@ import (
 )
 
 // State is every decision taken so far and nothing else: no observation, no heartbeat. It is what the store keeps. The maps
-// are never nil in a State that Compute returned, but for Resting.
+// are never nil in a State that Compute returned, but for Resting. Nothing that a State leads to is ever changed.
 type State struct {
 	Fleet string `json:"fleet"` // id of the fleet, made once
 	Epoch uint64 `json:"epoch"` // of the running server
@@ -23,13 +24,13 @@ type State struct {
 	Routes     []netproxy.Service       `json:"routes,omitempty"` // of the last table
 	Applied    Revision                 `json:"applied,omitzero"` // in force; its Set is Accepted
 	Accepted   *schema.Set              `json:"accepted,omitempty"`
-	Bindings   map[string]Binding       `json:"bindings"`          // by instance id
+	Bindings   Bindings                 `json:"bindings"`
 	Objects    map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
 	Minions    map[string]Node          `json:"minions"`           // by name
 	Resting    map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
 }
 
-// Binding is the decision that one instance of a pod lives on one minion.
+// Binding is the decision that one instance of a pod lives on one minion. One that is in a State is not changed any more.
 type Binding struct {
 	ID          string                `json:"id"`
 	UID         string                `json:"uid"`
@@ -39,7 +40,7 @@ type Binding struct {
 	Minion      string                `json:"minion"`
 	Address     netip.Addr            `json:"address"`
 	Hash        string                `json:"hash"`
-	Spec        schema.PodSpec        `json:"spec"`
+	Spec        *schema.PodSpec       `json:"spec"`             // never nil; empty for what was found on a minion and is not declared
 	Labels      map[string]string     `json:"labels,omitempty"` // as now declared: they change without a restart
 	Annotations map[string]string     `json:"annotations,omitempty"`
 	Env         []schema.EnvVar       `json:"env,omitempty"` // service variables, fixed when bound
@@ -102,4 +103,13 @@ type Node struct {
 	Lost    time.Time    `json:"lost,omitzero"`    // since when it is declared lost
 
 	Tainted map[string]time.Time `json:"tainted,omitempty"` // since when it has its NoExecute taints
+}
+
+// Equal tells whether two states say the same.
+func (s State) Equal(o State) bool {
+	if !s.Bindings.Equal(o.Bindings) {
+		return false
+	}
+	s.Bindings, o.Bindings = Bindings{}, Bindings{}
+	return reflect.DeepEqual(s, o)
 }

@@ -35,8 +35,8 @@ func Summarize(in Input, p Plan) Status {
 		changes[ch.Object] = append(changes[ch.Object], ch)
 		waits[cmp.Or(ch.Old, ch.Instance)] = ch.Waiting
 	}
-	for _, id := range slices.Sorted(maps.Keys(p.State.Bindings)) {
-		i := c.instanceStatus(p.State.Bindings[id])
+	for _, id := range p.State.Bindings.IDs() {
+		i := c.instanceStatus(*p.State.Bindings.Get(id))
 		if w := waits[id]; w != "" && (i.Binding.Phase == assignment.Drain || i.Binding.Phase == assignment.Stop) {
 			i.Reason += "; waits for " + w
 		}

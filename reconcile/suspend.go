@@ -72,7 +72,7 @@ func (c *step) active(wants []want, slots map[string][]string) []want {
 			continue
 		}
 		last := ids[len(ids)-1]
-		if b := c.st.Bindings[last]; b.Hash != w.hash {
+		if b := c.binding(last); b.Hash != w.hash {
 			ch := c.replacement(w, last)
 			ch.Minion, ch.Waiting, ch.WaitingCode, ch.Blocked = b.Minion, s.String(), CodeSuspended, true
 			c.change(ch)

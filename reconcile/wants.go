@@ -1,11 +1,9 @@
 package reconcile
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"reconciler/schema"
@@ -82,13 +80,13 @@ func slot(namespace, pod, controller string) string {
 // slots are the bindings by slot, each sorted from old to new.
 func (c *step) slots() map[string][]string {
 	out := map[string][]string{}
-	for id, b := range c.st.Bindings {
+	for b := range c.st.Bindings.All() {
 		s := slot(b.Namespace, b.Pod, b.Controller)
-		out[s] = append(out[s], id)
+		out[s] = append(out[s], b.ID)
 	}
 	for _, ids := range out {
 		slices.SortFunc(ids, func(x, y string) int {
-			return cmp.Or(c.st.Bindings[x].Created.Compare(c.st.Bindings[y].Created), cmp.Compare(c.st.Bindings[x].Version, c.st.Bindings[y].Version), strings.Compare(x, y))
+			return c.st.Bindings.Get(x).compareAge(c.st.Bindings.Get(y))
 		})
 	}
 	return out

@@ -125,7 +125,7 @@ func TestSettle(t *testing.T) {
 			f.round()
 			f.now = f.now.Add(3e9)
 		}
-		if a, b := len(there.State.Bindings), len(f.state.Bindings); a != b {
+		if a, b := there.State.Bindings.Len(), f.state.Bindings.Len(); a != b {
 			t.Fatalf("settled with %s, the model with %s", brief(there.State), brief(f.state))
 		}
 	})

@@ -149,7 +149,7 @@ func (v *view) instances() []reconcile.InstanceStatus {
 // unplaced are the declared bare pods that have no instance.
 func (v *view) unplaced() []*schema.Pod {
 	bound := map[schema.Key]bool{}
-	for _, b := range v.state.Bindings {
+	for b := range v.state.Bindings.All() {
 		bound[schema.Key{Kind: schema.KindPod, Namespace: b.Namespace, Name: b.Pod}] = true
 	}
 	var out []*schema.Pod

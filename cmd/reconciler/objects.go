@@ -67,7 +67,7 @@ func facts(r reconcile.Record) v1beta1.Facts {
 // copies is how many instances of a controller there are that are not on their way out.
 func (v *view) copies(c *schema.ReplicationController) int {
 	n := 0
-	for _, b := range v.state.Bindings {
+	for b := range v.state.Bindings.All() {
 		if b.Controller == c.Name && b.Namespace == c.Namespace && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
 			n++
 		}
@@ -91,7 +91,7 @@ func podView(i reconcile.InstanceStatus) v1beta1.PodView {
 	b := i.Binding
 	p := v1beta1.PodView{
 		Facts: v1beta1.Facts{UID: b.UID, Created: b.Created, ResourceVersion: b.Version},
-		Pod:   &schema.Pod{Meta: schema.Meta{Name: b.Pod, Namespace: b.Namespace, Labels: b.Labels, Annotations: b.Annotations}, Spec: b.Spec},
+		Pod:   &schema.Pod{Meta: schema.Meta{Name: b.Pod, Namespace: b.Namespace, Labels: b.Labels, Annotations: b.Annotations}, Spec: *b.Spec},
 		Host:  i.Minion, HostIP: i.HostIP, PodIP: b.Address.String(), Message: i.Reason,
 	}
 	switch podPhase(i) {

@@ -10,6 +10,7 @@ import (
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // watch is what the checks remember.
@@ -45,7 +46,7 @@ func (s *sim) decided(st reconcile.State) {
 	s.checkAddresses(was, st)
 	s.checkDrained(was, st)
 	s.checkUntouched(was, st)
-	for id, b := range st.Bindings {
+	for id, b := range st.Bindings.ByID() {
 		s.watch.bound[id] = true
 		if b.Phase == assignment.Stop {
 			s.watch.told[id] = true
@@ -55,19 +56,19 @@ func (s *sim) decided(st reconcile.State) {
 
 // checkAddresses: no address is given twice, and a freed one rests.
 func (s *sim) checkAddresses(was, st reconcile.State) {
-	for id, b := range was.Bindings {
-		if _, ok := st.Bindings[id]; !ok {
+	for id, b := range was.Bindings.ByID() {
+		if st.Bindings.Get(id) == nil {
 			s.watch.freed[b.Address] = freed{id, s.now, s.skew}
 		}
 	}
 	has := map[netip.Addr]string{}
-	for _, id := range slices.Sorted(maps.Keys(st.Bindings)) {
-		a := st.Bindings[id].Address
+	for _, id := range st.Bindings.IDs() {
+		a := st.Bindings.Get(id).Address
 		if other := has[a]; other != "" {
 			s.fail("%s and %s have the address %s", id, other, a)
 		}
 		has[a] = id
-		if _, old := was.Bindings[id]; old {
+		if was.Bindings.Get(id) != nil {
 			continue
 		}
 		// One that is found again has its own address. A server whose clock was put forward meanwhile cannot know how long it was.
@@ -81,8 +82,8 @@ func (s *sim) checkAddresses(was, st reconcile.State) {
 // drained for too long; and nothing that runs is forgotten.
 func (s *sim) checkDrained(was, st reconcile.State) {
 	set := reconcile.DefaultSettings()
-	for _, id := range slices.Sorted(maps.Keys(st.Bindings)) {
-		b, old := st.Bindings[id], was.Bindings[id]
+	for _, id := range st.Bindings.IDs() {
+		b, old := binding(st, id), binding(was, id)
 		if b.Phase != assignment.Stop || old.Phase == assignment.Stop || old.Phase == assignment.Prepare || old.Phase == "" {
 			continue
 		}
@@ -126,13 +127,13 @@ func (s *sim) checkUntouched(was, st reconcile.State) {
 		hashes["controller "+r.Name] = r.Spec.Template.Spec.Hash()
 	}
 	runs := map[string]int{}
-	for _, b := range was.Bindings {
+	for b := range was.Bindings.All() {
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
-			runs[slotOf(b)]++
+			runs[slotOf(*b)]++
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(was.Bindings)) {
-		old, b := was.Bindings[id], st.Bindings[id]
+	for _, id := range was.Bindings.IDs() {
+		old, b := binding(was, id), binding(st, id)
 		k := slotOf(old)
 		if old.Phase != assignment.Run || b.Phase == assignment.Run || hashes[k] != old.Hash || runs[k] > counts[k] || !st.Minions[old.Minion].Lost.IsZero() {
 			continue
@@ -165,7 +166,7 @@ func (s *sim) published(t *assignment.Table) {
 			if still[e] || !services[r.Namespace+"/"+r.Name] {
 				continue
 			}
-			for id, b := range s.watch.state.Bindings {
+			for id, b := range s.watch.state.Bindings.ByID() {
 				if b.Address == e.Addr() && b.Phase == assignment.Run && b.Labels["name"] == r.Name && s.server.minions[b.Minion].Report == nil && s.watch.state.Minions[b.Minion].Lost.IsZero() {
 					s.fail("%s is taken out of the routes of %s, and %s has not reported yet", id, r.Name, b.Minion)
 				}
@@ -218,7 +219,7 @@ func (s *sim) check() {
 				s.fail("%s and %s run with the address %s", id, other, o.Address)
 			}
 			at[o.Address] = id
-			if _, ok := s.watch.state.Bindings[id]; !ok {
+			if s.watch.state.Bindings.Get(id) == nil {
 				s.fail("%s runs on %s and no binding knows it (bound before: %t)", id, n, s.watch.bound[id])
 			}
 			if o.Controller != "" {
@@ -237,9 +238,17 @@ type brief struct{ *reconcile.State }
 
 // String is fmt's: it is called only if the trace is kept.
 func (st brief) String() (out string) {
-	for _, id := range slices.Sorted(maps.Keys(st.Bindings)) {
-		b := st.Bindings[id]
+	for _, id := range st.Bindings.IDs() {
+		b := st.Bindings.Get(id)
 		out += fmt.Sprintf(" %s@%s:%s", id, b.Minion, b.Phase)
 	}
 	return out
+}
+
+// binding is the binding of an instance, the zero value if it has none.
+func binding(st reconcile.State, id string) reconcile.Binding {
+	if b := st.Bindings.Get(id); b != nil {
+		return *b
+	}
+	return reconcile.Binding{Spec: &schema.PodSpec{}}
 }

@@ -2,10 +2,8 @@ package reconciletest
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -323,8 +321,8 @@ func (s *sim) unfinished() string {
 		return fmt.Sprintf("%s is in force, not %s", st.Applied.Hash, s.repo.head())
 	}
 	want := declared(s.repo.set())
-	for _, id := range slices.Sorted(maps.Keys(st.Bindings)) {
-		b := st.Bindings[id]
+	for _, id := range st.Bindings.IDs() {
+		b := binding(st, id)
 		slot := slotOf(b)
 		if want[slot]--; want[slot] < 0 {
 			return fmt.Sprintf("%s is one too many of %s", id, slot)
@@ -344,7 +342,7 @@ func (s *sim) unfinished() string {
 			return fmt.Sprintf("%s routes %s, not %s", n, m.proc.acked.table, st.Table)
 		}
 		for id := range m.pods {
-			if _, ok := st.Bindings[id]; !ok {
+			if st.Bindings.Get(id) == nil {
 				return fmt.Sprintf("%s is still on %s", id, n)
 			}
 		}

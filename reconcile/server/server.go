@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -171,7 +170,7 @@ func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time,
 	}
 	plan := reconcile.Compute(in)
 	plan.Warnings = append(plan.Warnings, s.warnings...)
-	if !reflect.DeepEqual(plan.State, s.saved) {
+	if !plan.State.Equal(s.saved) {
 		if err := s.Store.Save(ctx, plan.State); err != nil {
 			s.mustLoad = true
 			return now, fmt.Errorf("save state: %w", err)

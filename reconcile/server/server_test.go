@@ -252,7 +252,7 @@ func (w *world) running(t *testing.T) string {
 	for _, m := range w.minions {
 		for _, i := range m.Report.Instances {
 			if i.State == assignment.Running {
-				out = append(out, i.Pod+"="+st.Bindings[i.ID].Spec.Containers[0].Image)
+				out = append(out, i.Pod+"="+st.Bindings.Get(i.ID).Spec.Containers[0].Image)
 			}
 		}
 	}
@@ -418,7 +418,7 @@ func TestAPI(t *testing.T) {
 		t.Errorf("status %+v, %v", st, err)
 	}
 	var in reconcile.Input
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(get("/v1/snapshot"), "200 ")), &in); err != nil || len(in.State.Bindings) != 1 {
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(get("/v1/snapshot"), "200 ")), &in); err != nil || in.State.Bindings.Len() != 1 {
 		t.Errorf("snapshot %+v, %v", in, err)
 	}
 	for path, want := range map[string]string{

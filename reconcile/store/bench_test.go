@@ -21,9 +21,9 @@ func Benchmark150000(b *testing.B) {
 	b.Run("save one change", func(b *testing.B) {
 		for b.Loop() {
 			state.Sequence++
-			binding := state.Bindings["web-075000-1"]
+			binding := *state.Bindings.Get("web-075000-1")
 			binding.Version, binding.Phase = state.Sequence, assignment.Drain
-			state.Bindings["web-075000-1"] = binding
+			state.Bindings = state.Bindings.With(binding)
 			save(b, s, state)
 		}
 	})

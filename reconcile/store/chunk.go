@@ -12,7 +12,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -90,7 +89,7 @@ type item[T any] struct {
 // cut encodes a state.
 func cut(s reconcile.State) ([]plain, error) {
 	rest := s
-	rest.Bindings, rest.Objects, rest.Minions, rest.Resting, rest.Accepted = nil, nil, nil, nil, nil
+	rest.Bindings, rest.Objects, rest.Minions, rest.Resting, rest.Accepted = reconcile.Bindings{}, nil, nil, nil, nil
 	set := s.Accepted
 	if set == nil {
 		set = &schema.Set{}
@@ -113,13 +112,17 @@ func cut(s reconcile.State) ([]plain, error) {
 		func() ([]plain, error) { return cutItems(sectionNodes, objects(set.Nodes)) },
 		func() ([]plain, error) { return cutItems(sectionClusters, objects(set.Clusters)) },
 		func() ([]plain, error) { return cutItems(sectionPolicies, objects(set.Policies)) },
-		func() ([]plain, error) { return cutItems(sectionPositions, sorted(set.Positions, nil)) },
+		func() ([]plain, error) { return cutItems(sectionPositions, sorted(set.Positions)) },
 		func() ([]plain, error) {
-			return cutItems(sectionBindings, sorted(s.Bindings, func(b reconcile.Binding) string { return b.Minion }))
+			items := make([]item[*reconcile.Binding], 0, s.Bindings.Len())
+			for b := range s.Bindings.All() { // by minion, then id
+				items = append(items, item[*reconcile.Binding]{b.ID, b})
+			}
+			return cutItems(sectionBindings, items)
 		},
-		func() ([]plain, error) { return cutItems(sectionObjects, sorted(s.Objects, nil)) },
-		func() ([]plain, error) { return cutItems(sectionMinions, sorted(s.Minions, nil)) },
-		func() ([]plain, error) { return cutItems(sectionResting, sorted(resting, nil)) },
+		func() ([]plain, error) { return cutItems(sectionObjects, sorted(s.Objects)) },
+		func() ([]plain, error) { return cutItems(sectionMinions, sorted(s.Minions)) },
+		func() ([]plain, error) { return cutItems(sectionResting, sorted(resting)) },
 	}
 	results, errs := make([][]plain, len(jobs)), make([]error, len(jobs))
 	var wg sync.WaitGroup
@@ -143,14 +146,11 @@ func objects[T interface{ Key() schema.Key }](list []T) []item[T] {
 	return out
 }
 
-// sorted lists a map by group, then key.
-func sorted[T any](m map[string]T, group func(T) string) []item[T] {
+// sorted lists a map by key.
+func sorted[T any](m map[string]T) []item[T] {
 	out := make([]item[T], 0, len(m))
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, item[T]{k, m[k]})
-	}
-	if group != nil {
-		slices.SortStableFunc(out, func(a, b item[T]) int { return strings.Compare(group(a.Value), group(b.Value)) })
 	}
 	return out
 }
@@ -184,13 +184,12 @@ func cutItems[T any](s section, items []item[T]) ([]plain, error) {
 // join decodes a state. Its maps are never nil.
 func join(chunks []plain) (reconcile.State, error) {
 	s := reconcile.State{
-		Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{},
-		Minions: map[string]reconcile.Node{}, Resting: map[netip.Addr]time.Time{},
+		Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}, Resting: map[netip.Addr]time.Time{},
 	}
 	if len(chunks) == 0 || chunks[0].section != sectionRest {
 		return s, fmt.Errorf("decode state: its first chunk is not %q", sectionRest)
 	}
-	resting := map[string]time.Time{}
+	resting, bindings := map[string]time.Time{}, []reconcile.Binding{}
 	for i, c := range chunks {
 		var err error
 		set := s.Accepted
@@ -206,7 +205,7 @@ func join(chunks []plain) (reconcile.State, error) {
 			if err == nil {
 				maps := s
 				s = rest[0].Value
-				s.Bindings, s.Objects, s.Minions, s.Resting = maps.Bindings, maps.Objects, maps.Minions, maps.Resting
+				s.Objects, s.Minions, s.Resting = maps.Objects, maps.Minions, maps.Resting
 			}
 		case sectionPods:
 			err = joinList(c, &set.Pods)
@@ -234,7 +233,7 @@ func join(chunks []plain) (reconcile.State, error) {
 			}
 			err = joinMap(c, set.Positions)
 		case sectionBindings:
-			err = joinMap(c, s.Bindings)
+			err = joinList(c, &bindings)
 		case sectionObjects:
 			err = joinMap(c, s.Objects)
 		case sectionMinions:
@@ -248,6 +247,7 @@ func join(chunks []plain) (reconcile.State, error) {
 			return s, fmt.Errorf("decode section %q: %w", c.section, err)
 		}
 	}
+	s.Bindings = reconcile.BindingsOf(bindings...)
 	for a, t := range resting {
 		addr, err := netip.ParseAddr(a)
 		if err != nil {

@@ -57,9 +57,10 @@ func example(n, mark int) reconcile.State {
 		Table:    assignment.Generation{Epoch: 3, Counter: uint64(mark)},
 		Applied:  reconcile.Revision{Hash: "0123", Ref: "main", Time: at, Trailers: []reconcile.Trailer{{Key: "Allow-Delete", Value: "all"}}},
 		Accepted: &schema.Set{Positions: map[string]schema.Position{}},
-		Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{},
+		Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{},
 		Resting: map[netip.Addr]time.Time{netip.MustParseAddr("10.244.1.9"): at, netip.MustParseAddr("fd00::1"): at},
 	}
+	var bindings []reconcile.Binding
 	for i := range n {
 		name := fmt.Sprintf("web-%06d", i)
 		spec := schema.PodSpec{Containers: []schema.Container{{Name: "main", Image: "registry/web:1", Command: []string{"serve", fmt.Sprint(mark)}}}}
@@ -69,16 +70,17 @@ func example(n, mark int) reconcile.State {
 		s.Objects[p.Key().String()] = reconcile.Record{UID: fmt.Sprint("u", i), Created: at, Version: uint64(i), Hash: "h",
 			Healthy: &reconcile.HealthySpec{Hash: "g", Spec: spec, Annotations: map[string]string{"a": "b"}, Revision: "0122"}, Update: &reconcile.Progress{Hash: "h", Ready: i, Since: at, Epoch: 3},
 			Quarantine: &reconcile.Quarantine{Hash: "h", Reason: "it crashes", Since: at}}
-		s.Bindings[name+"-1"] = reconcile.Binding{
+		bindings = append(bindings, reconcile.Binding{
 			ID: name + "-1", UID: fmt.Sprint("u", i), Namespace: "default", Pod: name, Minion: fmt.Sprintf("minion-%04d", i/30),
-			Address: netip.AddrFrom4([4]byte{10, 244, byte(i >> 8), byte(i)}), Hash: "h", Spec: spec, Created: at,
+			Address: netip.AddrFrom4([4]byte{10, 244, byte(i >> 8), byte(i)}), Hash: fmt.Sprint("h", i), Spec: &spec, Created: at,
 			Env:   []schema.EnvVar{{Name: "DB_SERVICE_HOST", Value: "10.0.0.1"}, {Name: "MARK", Value: fmt.Sprint(mark)}},
 			Phase: assignment.Run, Since: at,
-		}
+		})
 		if i%30 == 0 {
 			s.Minions[fmt.Sprintf("minion-%04d", i/30)] = reconcile.Node{UID: fmt.Sprint("m", i), Created: at, Network: netip.MustParsePrefix("10.244.1.0/24")}
 		}
 	}
+	s.Bindings = reconcile.BindingsOf(bindings...)
 	return s
 }
 
@@ -131,14 +133,14 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatal("an empty store says that it has a state")
 	}
 	big := example(3, 7)
-	b := big.Bindings["web-000001-1"]
+	b := *big.Bindings.Get("web-000001-1")
 	noise := make([]byte, 3<<20) // does not compress to one part
 	for i, x := 0, uint32(1); i < len(noise); i++ {
 		x = x*1664525 + 1013904223
 		noise[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"[x>>26]
 	}
 	b.Reason = string(noise)
-	big.Bindings["web-000001-1"] = b
+	big.Bindings = big.Bindings.With(b)
 	for _, c := range []struct {
 		name  string
 		state reconcile.State
@@ -148,8 +150,8 @@ func TestSaveAndLoad(t *testing.T) {
 		{"more", example(1000, 2)},
 		{"fewer", example(10, 2)},
 		{"a binding larger than a request", big},
-		{"an empty accepted set", reconcile.State{Fleet: "f", Accepted: &schema.Set{}, Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}},
-		{"no accepted set", reconcile.State{Fleet: "f", Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}},
+		{"an empty accepted set", reconcile.State{Fleet: "f", Accepted: &schema.Set{}, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}},
+		{"no accepted set", reconcile.State{Fleet: "f", Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}},
 	} {
 		save(t, s, c.state)
 		s = reopen(t, s, dir)
@@ -157,7 +159,7 @@ func TestSaveAndLoad(t *testing.T) {
 		if want := text(t, c.state); !ok || text(t, got) != want {
 			t.Errorf("%s: loaded another state than was saved", c.name)
 		}
-		if got.Bindings == nil || got.Resting == nil {
+		if got.Objects == nil || got.Resting == nil {
 			t.Errorf("%s: a map of the loaded state is nil", c.name)
 		}
 		parts := 0
@@ -190,7 +192,7 @@ func TestEveryKindIsKept(t *testing.T) {
 	if _, ok := load(t, s); ok {
 		t.Fatal("an empty store says that it has a state")
 	}
-	state := reconcile.State{Fleet: "f", Accepted: set, Bindings: map[string]reconcile.Binding{}, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}
+	state := reconcile.State{Fleet: "f", Accepted: set, Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{}}
 	save(t, s, state)
 	s = reopen(t, s, dir)
 	if got, ok := load(t, s); !ok || text(t, got) != text(t, state) {
@@ -204,10 +206,9 @@ func TestSaveWritesOnlyWhatChanged(t *testing.T) {
 	state := example(3000, 1)
 	save(t, s, state)
 	before := chunkKeys(t, s)
-	b := state.Bindings["web-001500-1"]
+	b := *state.Bindings.Get("web-001500-1")
 	b.Phase = assignment.Drain
-	state.Bindings["web-001500-1"] = b
-	delete(state.Bindings, "web-000010-1")
+	state.Bindings = state.Bindings.With(b).Without("web-000010-1")
 	save(t, s, state)
 	written := 0
 	for key, rev := range chunkKeys(t, s) {

@@ -1,0 +1,433 @@
+package reconcile
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"reflect"
+	"slices"
+	"strings"
+
+	"reconciler/schema"
+)
+
+// Bindings are the bindings of a state by id, indexed by minion and by the declared object that they are of. The zero value
+// has none. A Bindings value and what it leads to are never changed: With and Without return another, and one call of Compute
+// copies only what it changes, so that keeping the state before it costs little. It encodes to JSON as an object by id.
+type Bindings struct{ t *bindingTable }
+
+// bindingTable is dense: a binding has a number as long as it is there, and its minion and its owner have theirs.
+type bindingTable struct {
+	all     []*Binding // by number; nil is free
+	owner   []int32    // by number: that of its owner
+	free    []int32
+	count   int
+	ids     sharded[string, int32]
+	minions index[string]     // each sorted by id
+	owners  index[schema.Key] // each from old to new
+	edition *edition          // nil: it is shared, and not to be changed
+}
+
+// edition is what of a table belongs to its only user already.
+type edition struct {
+	minions, owners map[int32]bool
+}
+
+// index is numbers of bindings by something that they have in common. What has none left is forgotten.
+type index[K comparable] struct {
+	number sharded[K, int32]
+	keys   []K
+	lists  [][]int32
+	free   []int32
+	sorted []int32 // numbers of keys that have bindings, in the order of the keys; nil if that is not kept
+}
+
+// BindingsOf are some bindings, of which the last of one id counts. Specs that are the same become one.
+func BindingsOf(list ...Binding) Bindings {
+	t := (*bindingTable)(nil).edit()
+	specs := map[string]*schema.PodSpec{}
+	for i := range list {
+		b := list[i]
+		if b.Spec == nil {
+			b.Spec = &schema.PodSpec{}
+		}
+		if len(b.Spec.Containers) > 0 { // what was found on a minion has the hash of a spec that nobody knows
+			if s := specs[b.Hash]; s != nil {
+				b.Spec = s
+			} else {
+				specs[b.Hash] = b.Spec
+			}
+		}
+		t.put(&b)
+	}
+	t.edition = nil
+	return Bindings{t}
+}
+
+// Len is how many there are.
+func (s Bindings) Len() int {
+	if s.t == nil {
+		return 0
+	}
+	return s.t.count
+}
+
+// Get is the binding with an id, nil if there is none.
+func (s Bindings) Get(id string) *Binding {
+	if n, ok := s.number(id); ok {
+		return s.t.all[n]
+	}
+	return nil
+}
+
+// All are all of them by minion, then id.
+func (s Bindings) All() iter.Seq[*Binding] {
+	return func(yield func(*Binding) bool) {
+		if s.t == nil {
+			return
+		}
+		for _, m := range s.t.minions.sorted {
+			for _, n := range s.t.minions.lists[m] {
+				if !yield(s.t.all[n]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// On are those on a minion, by id.
+func (s Bindings) On(minion string) iter.Seq[*Binding] {
+	return func(yield func(*Binding) bool) {
+		if s.t == nil {
+			return
+		}
+		for _, n := range s.t.minions.of(minion) {
+			if !yield(s.t.all[n]) {
+				return
+			}
+		}
+	}
+}
+
+// Of are those of a pod without controller, or of a controller, from old to new.
+func (s Bindings) Of(owner schema.Key) iter.Seq[*Binding] {
+	return func(yield func(*Binding) bool) {
+		if s.t == nil {
+			return
+		}
+		for _, n := range s.t.owners.of(owner) {
+			if !yield(s.t.all[n]) {
+				return
+			}
+		}
+	}
+}
+
+// IDs are all ids, sorted.
+func (s Bindings) IDs() []string {
+	ids := make([]string, 0, s.Len())
+	for b := range s.All() {
+		ids = append(ids, b.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// ByID are copies of all of them by id.
+func (s Bindings) ByID() map[string]Binding {
+	m := make(map[string]Binding, s.Len())
+	for b := range s.All() {
+		m[b.ID] = *b
+	}
+	return m
+}
+
+// With has a binding in addition, or in place of one with the same id.
+func (s Bindings) With(b Binding) Bindings {
+	t := s.t.edit()
+	if b.Spec == nil {
+		b.Spec = &schema.PodSpec{}
+	}
+	t.put(&b)
+	t.edition = nil
+	return Bindings{t}
+}
+
+// Without lacks a binding.
+func (s Bindings) Without(id string) Bindings {
+	t := s.t.edit()
+	t.drop(id)
+	t.edition = nil
+	return Bindings{t}
+}
+
+// Equal tells whether both have the same bindings.
+func (s Bindings) Equal(o Bindings) bool {
+	if s.t == o.t {
+		return true
+	}
+	if s.Len() != o.Len() {
+		return false
+	}
+	for b := range s.All() {
+		x := o.Get(b.ID)
+		if x == nil || x != b && !x.equal(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// MarshalJSON is an object by id.
+func (s Bindings) MarshalJSON() ([]byte, error) {
+	m := make(map[string]*Binding, s.Len())
+	for b := range s.All() {
+		m[b.ID] = b
+	}
+	return json.Marshal(m)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Bindings) UnmarshalJSON(text []byte) error {
+	var m map[string]Binding
+	if err := json.Unmarshal(text, &m); err != nil {
+		return err
+	}
+	list := make([]Binding, 0, len(m))
+	for id, b := range m {
+		if b.ID != id {
+			return fmt.Errorf("binding %q stands under the id %q", b.ID, id)
+		}
+		list = append(list, b)
+	}
+	slices.SortFunc(list, func(a, b Binding) int { return strings.Compare(a.ID, b.ID) })
+	*s = BindingsOf(list...)
+	return nil
+}
+
+// number is the number of a binding.
+func (s Bindings) number(id string) (int32, bool) {
+	if s.t == nil {
+		return 0, false
+	}
+	return s.t.ids.get(id)
+}
+
+// edit is a copy that may be changed by its only user, who sets edition to nil when that is over.
+func (t *bindingTable) edit() *bindingTable {
+	e := &edition{map[int32]bool{}, map[int32]bool{}}
+	if t == nil {
+		out := &bindingTable{edition: e}
+		out.ids.hash = hashString
+		out.minions.number.hash = hashString
+		out.owners.number.hash = hashKey
+		out.minions.sorted = []int32{}
+		return out
+	}
+	out := *t
+	out.all, out.owner, out.free = slices.Clone(t.all), slices.Clone(t.owner), slices.Clone(t.free)
+	out.ids = t.ids.edit()
+	out.minions, out.owners = t.minions.edit(), t.owners.edit()
+	out.edition = e
+	return &out
+}
+
+// put takes a binding over, which is not changed any more.
+func (t *bindingTable) put(b *Binding) {
+	k := owner(b.Namespace, b.Pod, b.Controller)
+	if n, ok := t.ids.get(b.ID); ok {
+		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
+			t.all[n] = b // a later version of the same keeps its place: nothing else changes while it is there
+			return
+		}
+		t.drop(b.ID)
+	}
+	var n int32
+	if last := len(t.free) - 1; last >= 0 {
+		n, t.free = t.free[last], t.free[:last]
+		t.all[n] = b
+	} else {
+		n = int32(len(t.all))
+		t.all, t.owner = append(t.all, b), append(t.owner, 0)
+	}
+	t.count++
+	t.ids.set(b.ID, n)
+	t.minions.add(b.Minion, n, t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
+	t.owner[n] = t.owners.add(k, n, t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
+}
+
+// drop forgets a binding, if it is there.
+func (t *bindingTable) drop(id string) {
+	n, ok := t.ids.get(id)
+	if !ok {
+		return
+	}
+	b := t.all[n]
+	t.ids.remove(id)
+	t.minions.remove(b.Minion, n, t.edition.minions)
+	t.owners.remove(t.owners.keys[t.owner[n]], n, t.edition.owners)
+	t.all[n] = nil
+	t.free = append(t.free, n)
+	t.count--
+}
+
+// compareAge orders bindings of one pod from old to new.
+func (b *Binding) compareAge(o *Binding) int {
+	return cmp.Or(b.Created.Compare(o.Created), strings.Compare(b.ID, o.ID))
+}
+
+func (g *index[K]) edit() index[K] {
+	out := *g
+	out.number = g.number.edit()
+	out.keys, out.lists, out.free, out.sorted = slices.Clone(g.keys), slices.Clone(g.lists), slices.Clone(g.free), slices.Clone(g.sorted)
+	return out
+}
+
+func (g *index[K]) of(key K) []int32 {
+	if i, ok := g.number.get(key); ok {
+		return g.lists[i]
+	}
+	return nil
+}
+
+// add puts number n into the list of a key and returns the key's number. own are the lists that belong to the caller already.
+func (g *index[K]) add(key K, n int32, own map[int32]bool, order func(x, y int32) int, keys func(x, y K) int) int32 {
+	i, ok := g.number.get(key)
+	if !ok {
+		if last := len(g.free) - 1; last >= 0 {
+			i, g.free = g.free[last], g.free[:last]
+			g.keys[i] = key
+		} else {
+			i = int32(len(g.keys))
+			g.keys, g.lists = append(g.keys, key), append(g.lists, nil)
+		}
+		g.lists[i], own[i] = nil, true
+		g.number.set(key, i)
+		if keys != nil {
+			at, _ := slices.BinarySearchFunc(g.sorted, key, func(j int32, k K) int { return keys(g.keys[j], k) })
+			g.sorted = slices.Insert(g.sorted, at, i)
+		}
+	}
+	list := g.lists[i]
+	if !own[i] {
+		list, own[i] = slices.Clone(list), true
+	}
+	at := len(list)
+	if at > 0 && order(list[at-1], n) > 0 {
+		at, _ = slices.BinarySearchFunc(list, n, order)
+	}
+	g.lists[i] = slices.Insert(list, at, n)
+	return i
+}
+
+func (g *index[K]) remove(key K, n int32, own map[int32]bool) {
+	i, _ := g.number.get(key)
+	list := g.lists[i]
+	if !own[i] {
+		list, own[i] = slices.Clone(list), true
+	}
+	at := slices.Index(list, n)
+	g.lists[i] = slices.Delete(list, at, at+1)
+	if len(g.lists[i]) > 0 {
+		return
+	}
+	g.number.remove(key)
+	g.free = append(g.free, i)
+	if g.sorted != nil {
+		at := slices.Index(g.sorted, i)
+		g.sorted = slices.Delete(g.sorted, at, at+1)
+	}
+}
+
+// shards is how many maps a sharded one has: what is changed in a large one is to be copied with a small part of it only.
+const shards = 256
+
+// sharded is a map that can be copied in small parts. hash chooses the part.
+type sharded[K comparable, V any] struct {
+	hash func(K) uint32
+	part [shards]map[K]V
+	own  *[shards]bool // nil: none
+}
+
+func (s *sharded[K, V]) get(k K) (V, bool) {
+	v, ok := s.part[s.hash(k)%shards][k]
+	return v, ok
+}
+
+func (s *sharded[K, V]) edit() sharded[K, V] {
+	out := *s
+	out.own = nil
+	return out
+}
+
+// mine is the part of a key, that may be changed.
+func (s *sharded[K, V]) mine(k K) map[K]V {
+	if s.own == nil {
+		s.own = new([shards]bool)
+	}
+	i := s.hash(k) % shards
+	if !s.own[i] {
+		m := make(map[K]V, len(s.part[i])+1)
+		for k, v := range s.part[i] {
+			m[k] = v
+		}
+		s.part[i], s.own[i] = m, true
+	}
+	return s.part[i]
+}
+
+func (s *sharded[K, V]) set(k K, v V) { s.mine(k)[k] = v }
+
+func (s *sharded[K, V]) remove(k K) { delete(s.mine(k), k) }
+
+// hashString is FNV-1a.
+func hashString(s string) uint32 { return hashOn(2166136261, s) }
+
+func hashKey(k schema.Key) uint32 { return hashOn(hashOn(2166136261, k.Namespace), k.Name) }
+
+func hashOn(h uint32, s string) uint32 {
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return h
+}
+
+// binding is the binding of an instance, the zero value if it has none.
+func (c *step) binding(id string) Binding { return value(c.st.Bindings.Get(id)) }
+
+// before is what binding was before this step.
+func (c *step) before(id string) Binding { return value(c.in.State.Bindings.Get(id)) }
+
+func value(b *Binding) Binding {
+	if b == nil {
+		return Binding{}
+	}
+	return *b
+}
+
+// put adds a binding, or takes the place of that with its id.
+func (c *step) put(b Binding) { c.edit().put(&b) }
+
+// drop forgets a binding.
+func (c *step) drop(id string) { c.edit().drop(id) }
+
+// edit is the step's own copy of the bindings.
+func (c *step) edit() *bindingTable {
+	if t := c.st.Bindings.t; t == nil || t.edition == nil {
+		c.st.Bindings.t = t.edit()
+	}
+	return c.st.Bindings.t
+}
+
+// sealed is the state that was decided, which is not changed any more.
+func (c *step) sealed() State {
+	if t := c.st.Bindings.t; t != nil {
+		t.edition = nil
+	}
+	return c.st
+}
+
+// equal tells whether two versions of a binding say the same.
+func (b *Binding) equal(o *Binding) bool { return reflect.DeepEqual(b, o) }
