@@ -10,7 +10,8 @@ import (
 	"reconciler/schema"
 )
 
-// Minion is what one minion has left. Ports are the host ports in use, as "TCP/80"; Groups counts the pods of each group.
+// Minion is what one minion has left before anything is taken. Ports are the host ports in use, as "TCP/80"; Groups counts the
+// pods of each group. Both may be nil, and belong to the fleet from then on.
 type Minion struct {
 	Name     string
 	Labels   map[string]string
@@ -23,10 +24,6 @@ type Minion struct {
 	Features map[schema.Feature]bool // what its agent can do
 	Closed   bool                    // it gets no new pods (cordon)
 	Taints   []schema.Taint
-
-	capCPU, capMemory int64
-	capPods           int
-	measured          bool // Storage is known
 }
 
 // Demand is what one pod needs. Group is what its copies have in common, so that they are spread; Prefer is the minion that
@@ -51,6 +48,10 @@ type Demand struct {
 	Priority  int32
 	Leaving   bool  // it is there and about to go: topology spread does not count it
 	Replaces  *Spot // what gives way to it; nil = nothing
+
+	// Memo, if not nil, keeps what one fleet works out of the fields that name minions and the group, for all copies of the
+	// demand, in which those must be the same.
+	Memo *Memo
 }
 
 // Spot is a pod where it is.
@@ -61,10 +62,15 @@ type Spot struct {
 
 // Fleet is the minions that pods may be put on. It is made by New and used by one caller at a time.
 type Fleet struct {
-	minions []Minion
+	minions []Minion // sorted by name
+	free    []room   // of each
 	index   map[string]int
 	next    int // where the next sample begins
 	pods    *pods
+	classes map[string]*class
+	groups  map[string]*crowd
+	open    *crowd  // the group whose pods are counted in crowded
+	crowded []int32 // by minion
 }
 
 // sample is how many minions that a pod fits on are compared. Fleets of up to that many are looked at as a whole.
@@ -76,15 +82,17 @@ const wideSample = 1024
 // hostname is a label that every minion has, if no other value is given: its name.
 const hostname = "kubernetes.io/hostname"
 
-// New takes minions over, sorted by name.
+// New takes minions over.
 func New(minions []Minion) *Fleet {
 	slices.SortFunc(minions, func(a, b Minion) int { return strings.Compare(a.Name, b.Name) })
-	f := &Fleet{minions: minions, index: map[string]int{}}
+	f := &Fleet{minions: minions, free: make([]room, len(minions)), index: make(map[string]int, len(minions)), classes: map[string]*class{}, groups: map[string]*crowd{}, crowded: make([]int32, len(minions))}
 	for i := range f.minions {
 		m := &f.minions[i]
-		m.capCPU, m.capMemory, m.capPods = max(m.MilliCPU, 1), max(m.Memory, 1), max(m.Pods, 1)
-		m.measured = m.Storage > 0
+		f.free[i] = newRoom(m)
 		f.index[m.Name] = i
+		for g, n := range m.Groups {
+			f.crowd(&Demand{Group: g}).add(int32(i), int32(n))
+		}
 	}
 	return f
 }
@@ -99,24 +107,41 @@ func (f *Fleet) Has(minion string) bool {
 	return ok
 }
 
+// Index is the number of a minion for TakeAt, -1 if it is not there.
+func (f *Fleet) Index(minion string) int {
+	if i, ok := f.index[minion]; ok {
+		return i
+	}
+	return -1
+}
+
 // Take reserves what a pod needs on a minion, whether it fits or not; a minion that is not there is ignored.
 func (f *Fleet) Take(minion string, d Demand) {
-	i, ok := f.index[minion]
-	if !ok {
-		return
+	if i, ok := f.index[minion]; ok {
+		f.TakeAt(i, &d)
 	}
-	m := &f.minions[i]
-	m.MilliCPU -= d.MilliCPU
-	m.Memory -= d.Memory
-	m.Storage -= d.Storage
-	m.Pods--
-	for _, p := range d.Ports {
-		m.Ports[p] = true
+}
+
+// TakeAt is Take by the number of the minion.
+func (f *Fleet) TakeAt(i int, d *Demand) {
+	f.free[i].take(d)
+	if len(d.Ports) > 0 {
+		m := &f.minions[i]
+		if m.Ports == nil {
+			m.Ports = map[string]bool{}
+		}
+		for _, p := range d.Ports {
+			m.Ports[p] = true
+		}
 	}
-	m.Groups[d.Group]++
+	g := f.crowd(d)
+	g.add(int32(i), 1)
+	if g == f.open {
+		f.crowded[i]++
+	}
 	if f.pods != nil {
-		tracked := d // so that d costs no allocation on fleets that track nothing
-		f.pods.take(i, m, &tracked)
+		tracked := *d // so that d costs no allocation on fleets that track nothing
+		f.pods.take(i, &f.minions[i], &tracked)
 	}
 }
 
@@ -128,9 +153,11 @@ func (f *Fleet) Choose(d Demand) (minion, why string) {
 		panic("place: a pod with rules on a fleet that does not track pods")
 	}
 	t := f.trial(&d, nil)
-	for _, name := range []string{d.Prefer, d.Name} {
-		if i, ok := f.index[name]; ok && f.minions[i].excludes(&t) == "" {
-			return name, ""
+	if d.Prefer != "" || d.Name != "" {
+		for _, name := range []string{d.Prefer, d.Name} {
+			if i, ok := f.index[name]; ok && f.excludes(i, &t) == "" {
+				return name, ""
+			}
 		}
 	}
 	if best := f.best(&t); best >= 0 {
@@ -145,20 +172,32 @@ func (f *Fleet) best(t *trial) int {
 	if t.rules.prefers() {
 		size = wideSample
 	}
+	k := f.class(t.Demand)
+	f.count(f.crowd(t.Demand))
 	best, found := -1, 0
 	var high standing
-	for n := 0; n < len(f.minions) && found < size; n++ {
-		i := (f.next + n) % len(f.minions)
-		m := &f.minions[i]
-		if m.excludes(t) != "" {
-			continue
+	i := f.next
+	for range f.minions {
+		if i >= len(f.minions) {
+			i = 0
 		}
-		found++
-		s := t.standing(m)
-		above, differ := s.over(high)
-		if best < 0 || above || !differ && better(m, &f.minions[best], t.Group) {
-			best, high = i, s
+		if k.may[i] && f.free[i].has(t.Demand) && (len(t.Ports) == 0 || f.lacksPort(i, t.Demand) == "") && (t.rules == nil || t.refused(&f.minions[i]) == "") {
+			found++
+			above, differ := false, false
+			if k.soft || t.rules != nil {
+				s := t.standing(&f.minions[i])
+				if above, differ = s.over(high); best < 0 || above {
+					high = s
+				}
+			}
+			if best < 0 || above || !differ && f.better(i, best) {
+				best = i
+			}
+			if found == size {
+				break
+			}
 		}
+		i++
 	}
 	if best >= 0 && len(f.minions) > sample { // the next sample begins elsewhere
 		f.next = (f.next + sample) % len(f.minions)
@@ -173,7 +212,7 @@ func (f *Fleet) explain(d *trial) string {
 	}
 	excluded := map[string]int{}
 	for i := range f.minions {
-		excluded[f.minions[i].excludes(d)]++
+		excluded[f.excludes(i, d)]++
 	}
 	reasons := slices.SortedFunc(maps.Keys(excluded), func(a, b string) int {
 		return cmp.Or(cmp.Compare(excluded[b], excluded[a]), strings.Compare(a, b))
@@ -188,18 +227,16 @@ func (f *Fleet) explain(d *trial) string {
 	return fmt.Sprintf("fits on none of %d %s: %s", len(f.minions), minions, strings.Join(reasons, ", "))
 }
 
-// better compares two minions that both fit.
-func better(a, b *Minion, group string) bool {
-	if x, y := a.Groups[group], b.Groups[group]; x != y {
+// better compares two minions that both fit, for a pod of the group that is counted.
+func (f *Fleet) better(i, j int) bool {
+	if x, y := f.crowded[i], f.crowded[j]; x != y {
 		return x < y
 	}
-	share := func(m *Minion) float64 {
-		return float64(m.MilliCPU)/float64(m.capCPU) + float64(m.Memory)/float64(m.capMemory) + float64(m.Pods)/float64(m.capPods)
+	a, b := &f.free[i], &f.free[j]
+	if a.share != b.share {
+		return a.share > b.share
 	}
-	if x, y := share(a), share(b); x != y {
-		return x > y
-	}
-	return a.Pods > b.Pods
+	return a.pods > b.pods
 }
 
 // label is the value of a label of the minion, and whether there is one.
@@ -227,8 +264,30 @@ func (d *Demand) tolerates(t schema.Taint) bool {
 	return i >= 0 && (t.Effect != schema.NoExecute || d.Tolerate[i].TolerationSeconds == nil)
 }
 
-// excludes says which constraint keeps a pod off the minion, "" if none.
-func (m *Minion) excludes(d *trial) string {
+// excludes says which constraint keeps a pod off a minion, "" if none.
+func (f *Fleet) excludes(i int, d *trial) string {
+	return f.excludesWith(i, &f.free[i], nil, d)
+}
+
+// excludesWith is excludes with another room and with host ports that are free.
+func (f *Fleet) excludesWith(i int, r *room, ports []string, d *trial) string {
+	m := &f.minions[i]
+	if why := m.closed(d.Demand); why != "" {
+		return why
+	}
+	if why := d.refused(m); why != "" {
+		return why
+	}
+	for _, p := range d.Ports {
+		if m.Ports[p] && !slices.Contains(ports, p) {
+			return "host port " + p + " taken"
+		}
+	}
+	return r.lacks(d.Demand)
+}
+
+// closed says what of a minion itself keeps a pod off, "" if nothing.
+func (m *Minion) closed(d *Demand) string {
 	if d.Name != "" && d.Name != m.Name {
 		return fmt.Sprintf("not the one that nodeName %q wants", d.Name)
 	}
@@ -248,28 +307,15 @@ func (m *Minion) excludes(d *trial) string {
 			return fmt.Sprintf("cannot do %s yet", n)
 		}
 	}
-	if why := d.refused(m); why != "" {
-		return why
-	}
-	return m.lacks(d.Demand)
+	return ""
 }
 
-// lacks says what of resources and host ports a minion has too little of for a pod, "" if nothing.
-func (m *Minion) lacks(d *Demand) string {
+// lacksPort is a host port of a pod that is taken on a minion, "" if none is.
+func (f *Fleet) lacksPort(i int, d *Demand) string {
 	for _, p := range d.Ports {
-		if m.Ports[p] {
-			return "host port " + p + " taken"
+		if f.minions[i].Ports[p] {
+			return p
 		}
-	}
-	switch {
-	case m.Pods < 1:
-		return "full of pods"
-	case d.MilliCPU > m.MilliCPU:
-		return fmt.Sprintf("lack cpu (need %dm)", d.MilliCPU)
-	case d.Memory > m.Memory:
-		return fmt.Sprintf("lack memory (need %d MiB)", d.Memory>>20)
-	case m.measured && d.Storage > m.Storage:
-		return fmt.Sprintf("lack ephemeral storage (need %d MiB)", d.Storage>>20)
 	}
 	return ""
 }
@@ -280,9 +326,10 @@ func (f *Fleet) FitsInstead(minion string, d, back Demand) bool {
 	if !ok {
 		return false
 	}
-	m := f.minions[i].without(back)
+	r := f.free[i]
+	r.give(&back)
 	t := f.trial(&d, f.departed(minion, &back))
-	return m.excludes(&t) == ""
+	return f.excludesWith(i, &r, back.Ports, &t) == ""
 }
 
 // FitsWithout tells whether a pod fits on a minion once others that are there have given back their resources and host
@@ -292,26 +339,12 @@ func (f *Fleet) FitsWithout(minion string, d Demand, back ...Demand) bool {
 	if !ok {
 		return false
 	}
-	m := f.minions[i].without(back...)
+	r := f.free[i]
+	var ports []string
+	for j := range back {
+		r.give(&back[j])
+		ports = append(ports, back[j].Ports...)
+	}
 	t := f.trial(&d, nil)
-	return m.excludes(&t) == ""
-}
-
-// without is a minion to which pods have given back what they hold.
-func (m Minion) without(back ...Demand) *Minion {
-	ports := map[string]bool{}
-	for p, taken := range m.Ports {
-		ports[p] = taken
-	}
-	m.Ports = ports
-	for i := range back {
-		m.MilliCPU += back[i].MilliCPU
-		m.Memory += back[i].Memory
-		m.Storage += back[i].Storage
-		m.Pods++
-		for _, p := range back[i].Ports {
-			m.Ports[p] = false
-		}
-	}
-	return &m
+	return f.excludesWith(i, &r, ports, &t) == ""
 }

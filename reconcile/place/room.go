@@ -1,0 +1,196 @@
+package place
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"reconciler/schema"
+)
+
+// room is what a minion has left.
+type room struct {
+	cpu, memory, storage int64
+	pods                 int64
+	measured             bool // storage is known
+	share                float64
+
+	cpus, memories, all float64 // of which share is
+}
+
+func newRoom(m *Minion) room {
+	r := room{cpu: m.MilliCPU, memory: m.Memory, storage: m.Storage, pods: int64(m.Pods), measured: m.Storage > 0,
+		cpus: float64(max(m.MilliCPU, 1)), memories: float64(max(m.Memory, 1)), all: float64(max(m.Pods, 1))}
+	r.weigh()
+	return r
+}
+
+// weigh works out how much is left of all that there was.
+func (r *room) weigh() {
+	r.share = float64(r.cpu)/r.cpus + float64(r.memory)/r.memories + float64(r.pods)/r.all
+}
+
+func (r *room) take(d *Demand) {
+	r.cpu -= d.MilliCPU
+	r.memory -= d.Memory
+	r.storage -= d.Storage
+	r.pods--
+	r.weigh()
+}
+
+func (r *room) give(d *Demand) {
+	r.cpu += d.MilliCPU
+	r.memory += d.Memory
+	r.storage += d.Storage
+	r.pods++
+	r.weigh()
+}
+
+// has tells whether there is enough for a pod.
+func (r *room) has(d *Demand) bool {
+	return r.pods > 0 && d.MilliCPU <= r.cpu && d.Memory <= r.memory && (!r.measured || d.Storage <= r.storage)
+}
+
+// lacks says of what there is too little for a pod, "" if of nothing.
+func (r *room) lacks(d *Demand) string {
+	switch {
+	case r.pods < 1:
+		return "full of pods"
+	case d.MilliCPU > r.cpu:
+		return fmt.Sprintf("lack cpu (need %dm)", d.MilliCPU)
+	case d.Memory > r.memory:
+		return fmt.Sprintf("lack memory (need %d MiB)", d.Memory>>20)
+	case r.measured && d.Storage > r.storage:
+		return fmt.Sprintf("lack ephemeral storage (need %d MiB)", d.Storage>>20)
+	}
+	return ""
+}
+
+// Memo keeps what a fleet works out of a demand. The zero value keeps nothing yet.
+type Memo struct {
+	fleet *Fleet
+	class *class
+	crowd *crowd
+}
+
+// of is the memo of a demand for this fleet, nil if it has none.
+func (f *Fleet) memo(d *Demand) *Memo {
+	m := d.Memo
+	if m != nil && m.fleet != f {
+		*m = Memo{fleet: f}
+	}
+	return m
+}
+
+// class is the minions that pods may be put on which ask for the same of a minion itself.
+type class struct {
+	may  []bool
+	soft bool // one of them has a taint that they would rather avoid
+}
+
+// class is that of a demand.
+func (f *Fleet) class(d *Demand) *class {
+	memo := f.memo(d)
+	if memo != nil && memo.class != nil {
+		return memo.class
+	}
+	key := d.classKey()
+	k := f.classes[key]
+	if k == nil {
+		k = &class{may: make([]bool, len(f.minions))}
+		for i := range f.minions {
+			m := &f.minions[i]
+			k.may[i] = m.closed(d) == ""
+			for _, t := range m.Taints {
+				k.soft = k.soft || t.Effect == schema.PreferNoSchedule
+			}
+		}
+		f.classes[key] = k
+	}
+	if memo != nil {
+		memo.class = k
+	}
+	return k
+}
+
+// classKey is the same for demands that ask for the same of a minion itself.
+func (d *Demand) classKey() string {
+	if d.Name == "" && len(d.Selector)+len(d.Needs)+len(d.Tolerate) == 0 {
+		return ""
+	}
+	b, err := json.Marshal([]any{d.Name, d.Selector, d.Needs, d.Tolerate})
+	if err != nil {
+		panic("place: encode class: " + err.Error())
+	}
+	return string(b)
+}
+
+// crowd is how many pods of a group are on which minion: a list while that is short.
+type crowd struct {
+	list  []atMinion
+	large map[int32]int32
+}
+
+type atMinion struct{ minion, n int32 }
+
+// crowdList is how long a list of a crowd may be.
+const crowdList = 64
+
+func (c *crowd) add(minion, n int32) {
+	if c.large != nil {
+		c.large[minion] += n
+		return
+	}
+	for i := range c.list {
+		if c.list[i].minion == minion {
+			c.list[i].n += n
+			return
+		}
+	}
+	if len(c.list) < crowdList {
+		c.list = append(c.list, atMinion{minion, n})
+		return
+	}
+	c.large = map[int32]int32{minion: n}
+	for _, x := range c.list {
+		c.large[x.minion] += x.n
+	}
+	c.list = nil
+}
+
+func (c *crowd) each(do func(minion, n int32)) {
+	for _, x := range c.list {
+		do(x.minion, x.n)
+	}
+	for m, n := range c.large {
+		do(m, n)
+	}
+}
+
+// crowd is that of a demand's group.
+func (f *Fleet) crowd(d *Demand) *crowd {
+	memo := f.memo(d)
+	if memo != nil && memo.crowd != nil {
+		return memo.crowd
+	}
+	g := f.groups[d.Group]
+	if g == nil {
+		g = &crowd{}
+		f.groups[d.Group] = g
+	}
+	if memo != nil {
+		memo.crowd = g
+	}
+	return g
+}
+
+// count lays out a group by minion.
+func (f *Fleet) count(g *crowd) {
+	if g == f.open {
+		return
+	}
+	if f.open != nil {
+		f.open.each(func(m, _ int32) { f.crowded[m] = 0 })
+	}
+	g.each(func(m, n int32) { f.crowded[m] = n })
+	f.open = g
+}
