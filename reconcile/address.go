@@ -86,13 +86,55 @@ func fromUint32(v uint32) netip.Addr {
 
 func (c *step) podAddress(minion string) (netip.Addr, bool) {
 	net := c.st.Minions[minion].Network
-	for a := net.Addr().Next().Next(); net.Contains(a.Next()); a = a.Next() {
-		if _, rests := c.st.Resting[a]; !c.taken[a] && !rests {
-			c.taken[a] = true
-			return a, true
+	h := c.hostsOf(minion)
+	for n := 2; n < 255; n++ {
+		if h.taken[n] {
+			continue
+		}
+		a := h.net.As4()
+		a[3] += byte(n)
+		if address := netip.AddrFrom4(a); net.Contains(address.Next()) {
+			if _, rests := c.st.Resting[address]; !rests {
+				h.taken[n] = true
+				return address, true
+			}
 		}
 	}
 	return netip.Addr{}, false
+}
+
+// hosts are the addresses of a minion's pod network, a /24.
+type hosts struct {
+	net   netip.Addr // its first
+	taken [256]bool  // by last byte
+}
+
+// hostsOf are the addresses of a minion that bindings have.
+func (c *step) hostsOf(minion string) *hosts {
+	h := c.taken[minion]
+	if h == nil {
+		h = &hosts{net: c.st.Minions[minion].Network.Addr()}
+		if c.taken == nil {
+			c.taken = map[string]*hosts{}
+		}
+		c.taken[minion] = h
+		for b := range c.st.Bindings.On(minion) {
+			c.takeAddress(minion, b.Address)
+		}
+	}
+	return h
+}
+
+// takeAddress notes that a binding on a minion has an address. One that is not of its pod network is nobody's.
+func (c *step) takeAddress(minion string, a netip.Addr) {
+	if n := c.st.Minions[minion].Network; n.Contains(a) && a.Is4() {
+		c.hostsOf(minion).taken[a.As4()[3]] = true
+	}
+}
+
+// isTaken tells whether a binding has an address of a minion's pod network.
+func (c *step) isTaken(minion string, a netip.Addr) bool {
+	return c.st.Minions[minion].Network.Contains(a) && a.Is4() && c.hostsOf(minion).taken[a.As4()[3]]
 }
 
 func (c *step) rest(a netip.Addr) { c.st.Resting[a] = c.now.Add(c.in.Settings.Rest) }

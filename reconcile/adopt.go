@@ -31,7 +31,7 @@ func (c *step) adopt() {
 			Spec: &schema.PodSpec{}, Routed: true} // for all that is known
 		at := slot(i.Namespace, i.Pod, i.Controller)
 		w, ok := wanted[at]
-		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.taken[i.Address] {
+		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.isTaken(s.minion, i.Address) {
 			b.Spec, b.Labels, b.Annotations = w.spec, w.labels, w.annotations
 			b.Env = c.variables(i.Namespace)
 			slots[at] = append(slots[at], b.ID)
@@ -39,10 +39,12 @@ func (c *step) adopt() {
 			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
 		}
 		c.put(b)
-		c.taken[b.Address] = true
-		c.fleet.Take(b.Minion, demand(b.Spec, b.Namespace, b.Pod, b.Controller))
+		c.takeAddress(s.minion, b.Address)
+		if c.fleet != nil {
+			c.fleet.Take(b.Minion, demand(b.Spec, b.Namespace, b.Pod, b.Controller))
+		}
 		if m := c.in.Minions[s.minion]; m.Report != nil {
-			c.observed[b.ID] = &s.status
+			c.nowObserved(b.ID, &s.status)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // fitsInstead tells whether a pod fits on the minion of an instance in its place.
 func (c *step) fitsInstead(old Binding, d place.Demand) bool {
-	return c.fleet.FitsInstead(old.Minion, d, held(&old))
+	return c.room().FitsInstead(old.Minion, d, held(&old))
 }
 
 // create places a pod that has no instance that stays.
@@ -25,7 +25,7 @@ func (c *step) create(w want, again bool) {
 		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
 	}
 	d := w.demand()
-	minion, why := c.fleet.Choose(d)
+	minion, why := c.room().Choose(d)
 	if minion == "" {
 		ch.Waiting = c.displace(w, d)
 		if ch.Blocked = ch.Waiting == ""; ch.Blocked {
@@ -77,7 +77,7 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
 	})
-	c.fleet.Take(minion, w.demand())
+	c.room().Take(minion, w.demand())
 	return id
 }
 

@@ -235,14 +235,16 @@ func (t *bindingTable) edit() *bindingTable {
 }
 
 // put takes a binding over, which is not changed any more.
-func (t *bindingTable) put(b *Binding) {
+func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 	k := owner(b.Namespace, b.Pod, b.Controller)
 	if n, ok := t.ids.get(b.ID); ok {
 		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
 			t.all[n] = b // a later version of the same keeps its place: nothing else changes while it is there
-			return
+			return n, false
 		}
 		t.drop(b.ID)
+	} else {
+		added = true
 	}
 	var n int32
 	if last := len(t.free) - 1; last >= 0 {
@@ -256,6 +258,7 @@ func (t *bindingTable) put(b *Binding) {
 	t.ids.set(b.ID, n)
 	t.minions.add(b.Minion, n, t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
 	t.owner[n] = t.owners.add(k, n, t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
+	return n, added
 }
 
 // drop forgets a binding, if it is there.
@@ -408,7 +411,11 @@ func value(b *Binding) Binding {
 }
 
 // put adds a binding, or takes the place of that with its id.
-func (c *step) put(b Binding) { c.edit().put(&b) }
+func (c *step) put(b Binding) {
+	if n, added := c.edit().put(&b); added && int(n) < len(c.seenAs) {
+		c.seenAs[n] = nil // of another, that had the number before
+	}
+}
 
 // drop forgets a binding.
 func (c *step) drop(id string) { c.edit().drop(id) }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -50,29 +51,33 @@ func Compute(in Input) Plan {
 
 // step is one Compute under way. What it changes is its own copy of the state.
 type step struct {
-	in          Input    // its Settings are those in force
-	base        Settings // as the server was started
-	now         time.Time
-	st          State
-	set         *schema.Set // in force after this step; nil if none ever was
-	plan        Plan
-	fleet       *place.Fleet
-	observed    map[string]*assignment.InstanceStatus // by instance, as its own minion reports it
-	strays      []stray
-	wanted      []want                       // see wants; nil until they were asked for
-	rollouts    map[string]*rollout          // by controller
-	suspended   map[schema.Key]suspension    // pods and controllers for which nothing is done
-	had         map[string]int               // replicas by controller, before this step
-	count       map[string]int               // and as declared now
-	missing     map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
-	taken       map[netip.Addr]bool          // pod addresses of bindings
-	portals     map[netip.Addr]bool          // of records
-	networks    map[netip.Addr]bool          // pod networks of minions
-	services    map[string][]*schema.Service // by namespace
-	nodes       map[string]*schema.Node      // what Git says of minions
-	lowest      *int32                       // see lowPriority
-	slotsWanted map[string]bool              // see declared
-	env         map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
+	in            Input    // its Settings are those in force
+	base          Settings // as the server was started
+	now           time.Time
+	st            State
+	set           *schema.Set // in force after this step; nil if none ever was
+	plan          Plan
+	fleet         *place.Fleet                 // see room; nil until it was asked for
+	hostAddresses map[netip.Addr]string        // minions by their addresses, once somebody asked
+	names         []string                     // of the minions, sorted
+	ownObjects    bool                         // st.Objects is this step's own
+	ownMinions    bool                         // and st.Minions
+	seenAs        []*assignment.InstanceStatus // by number of the binding, as its own minion reports it
+	strays        []stray
+	wanted        []want                       // see wants; nil until they were asked for
+	rollouts      map[string]*rollout          // by controller
+	suspended     map[schema.Key]suspension    // pods and controllers for which nothing is done
+	had           map[string]int               // replicas by controller, before this step
+	count         map[string]int               // and as declared now
+	missing       map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
+	taken         map[string]*hosts            // pod addresses in use, by minion, of those that were asked for
+	portals       map[netip.Addr]bool          // of records
+	networks      map[netip.Addr]bool          // pod networks of minions
+	services      map[string][]*schema.Service // by namespace
+	nodes         map[string]*schema.Node      // what Git says of minions
+	lowest        *int32                       // see lowPriority
+	slotsWanted   map[string]bool              // see declared
+	env           map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
@@ -84,13 +89,14 @@ type stray struct {
 func newStep(in Input) *step {
 	base := in.Settings
 	in.Settings = base.With(in.State.Accepted.Cluster())
-	c := &step{in: in, base: base, now: in.Now, st: in.State, observed: map[string]*assignment.InstanceStatus{}, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
-	c.st.Objects, c.st.Minions, c.st.Resting = maps.Clone(in.State.Objects), maps.Clone(in.State.Minions), maps.Clone(in.State.Resting)
+	c := &step{in: in, base: base, now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
+	c.names = slices.Sorted(maps.Keys(in.Minions))
+	c.st.Resting = maps.Clone(in.State.Resting)
 	if c.st.Objects == nil {
-		c.st.Objects = map[string]Record{}
+		c.st.Objects, c.ownObjects = map[string]Record{}, true
 	}
 	if c.st.Minions == nil {
-		c.st.Minions = map[string]Node{}
+		c.st.Minions, c.ownMinions = map[string]Node{}, true
 	}
 	if c.st.Resting == nil {
 		c.st.Resting = map[netip.Addr]time.Time{}
@@ -107,7 +113,7 @@ func newStep(in Input) *step {
 // from it would undo what was decided since. It is noted in the state, because epochs rise with every start and would hide
 // it.
 func (c *step) behind() string {
-	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+	for _, name := range c.names {
 		m := c.in.Minions[name]
 		if e := max(m.Table.Epoch, m.Work.Epoch); e > c.st.Epoch && e > c.st.Superseded {
 			c.st.Superseded = e
@@ -154,12 +160,16 @@ func (c *step) usable(minion string, a netip.Addr) bool {
 	if !a.Is4() || !a.IsGlobalUnicast() || c.in.Settings.PortalNet.Contains(a) || c.in.Settings.PodNet.Contains(a) {
 		return false
 	}
-	for name, n := range c.st.Minions {
-		if name != minion && n.Address == a {
-			return false
+	if c.hostAddresses == nil {
+		c.hostAddresses = make(map[netip.Addr]string, len(c.st.Minions))
+		for name, n := range c.st.Minions {
+			if n.Address.IsValid() {
+				c.hostAddresses[n.Address] = name
+			}
 		}
 	}
-	return true
+	other, known := c.hostAddresses[a]
+	return !known || other == minion
 }
 
 // seen tells whether a minion is connected or was heard of lately.
@@ -167,14 +177,14 @@ func (c *step) seen(m Minion) bool {
 	return m.Connected || !m.LastSeen.IsZero() && c.now.Sub(m.LastSeen) < c.in.Settings.LostAfter
 }
 
-// noteMinions gives new minions a pod network and declares the silent ones lost. Then it lays out what each has left.
+// noteMinions gives new minions a pod network and declares the silent ones lost.
 func (c *step) noteMinions() {
-	var free []place.Minion
 	c.nodes = declaredNodes(c.set)
 	quorate := c.quorate()
-	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+	for _, name := range c.names {
 		m := c.in.Minions[name]
-		n, known := c.st.Minions[name]
+		was, known := c.st.Minions[name]
+		n := was
 		if !known {
 			if m.Report == nil {
 				continue
@@ -188,7 +198,9 @@ func (c *step) noteMinions() {
 		}
 		if m.Report != nil && m.Report.Address != n.Address {
 			if c.usable(name, m.Report.Address) {
+				delete(c.hostAddresses, n.Address)
 				n.Address = m.Report.Address
+				c.hostAddresses[n.Address] = name
 			} else {
 				c.warn("minion %s reports the address %s, which it cannot have: its pods are not reached from other minions", name, m.Report.Address)
 			}
@@ -209,13 +221,52 @@ func (c *step) noteMinions() {
 		} else {
 			n.Tainted = nil
 		}
-		c.st.Minions[name] = n
-		if m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
+		if !known || !n.same(&was) {
+			c.putNode(name, n)
+		}
+	}
+}
+
+// same tells whether two nodes say the same.
+func (n *Node) same(o *Node) bool {
+	return n.UID == o.UID && n.Created.Equal(o.Created) && n.Network == o.Network && n.Address == o.Address && n.Lost.Equal(o.Lost) && maps.Equal(n.Tainted, o.Tainted)
+}
+
+// putNode decides about a minion.
+func (c *step) putNode(name string, n Node) {
+	if !c.ownMinions {
+		c.st.Minions, c.ownMinions = maps.Clone(c.st.Minions), true
+	}
+	c.st.Minions[name] = n
+}
+
+// putRecord decides about an object.
+func (c *step) putRecord(key string, r Record) {
+	c.editObjects()[key] = r
+}
+
+// editObjects are the records, for this step to change.
+func (c *step) editObjects() map[string]Record {
+	if !c.ownObjects {
+		c.st.Objects, c.ownObjects = maps.Clone(c.st.Objects), true
+	}
+	return c.st.Objects
+}
+
+// room is what each minion that pods may be put on has left.
+func (c *step) room() *place.Fleet {
+	if c.fleet != nil {
+		return c.fleet
+	}
+	var free []place.Minion
+	for _, name := range c.names {
+		m := c.in.Minions[name]
+		if n, known := c.st.Minions[name]; !known || m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
 			continue
 		}
 		p := place.Minion{
 			Name: name, Labels: m.Report.Labels, MilliCPU: m.Report.Capacity.MilliCPU, Memory: m.Report.Capacity.Memory,
-			Pods: m.Report.Capacity.Pods, Ports: map[string]bool{}, Groups: map[string]int{}, Features: map[schema.Feature]bool{},
+			Pods: m.Report.Capacity.Pods, Features: make(map[schema.Feature]bool, len(m.Report.Features)),
 		}
 		for _, f := range m.Report.Features {
 			p.Features[f] = true
@@ -229,11 +280,39 @@ func (c *step) noteMinions() {
 	if c.rules() {
 		c.fleet.Track()
 	}
-	c.taken = make(map[netip.Addr]bool, c.st.Bindings.Len())
-	for b := range c.st.Bindings.All() {
-		c.taken[b.Address] = true
-		c.fleet.Take(b.Minion, held(b))
+	t := c.st.Bindings.t
+	if t == nil {
+		return c.fleet
 	}
+	alike := make([]*place.Demand, len(t.owners.keys)) // of the last binding of each owner
+	specs := make([]*Binding, len(t.owners.keys))
+	for _, m := range t.minions.sorted {
+		i := c.fleet.Index(t.minions.keys[m])
+		if i < 0 {
+			continue
+		}
+		for _, n := range t.minions.lists[m] {
+			b, o := t.all[n], t.owner[n]
+			if before := c.in.State.Bindings.t; before != nil && int(n) < len(before.all) && before.all[n] != nil && before.all[n].ID == b.ID {
+				b = before.all[n] // what was decided in this step leaves no room yet
+			}
+			if x := specs[o]; x == nil || x.Spec != b.Spec || x.Hash != b.Hash || leaving(x) != leaving(b) || !sameMap(x.Labels, b.Labels) {
+				d := held(b)
+				d.Memo = &place.Memo{}
+				specs[o], alike[o] = b, &d
+			}
+			c.fleet.TakeAt(i, alike[o])
+		}
+	}
+	return c.fleet
+}
+
+// leaving tells whether an instance is about to go.
+func leaving(b *Binding) bool { return b.Phase == assignment.Drain || b.Phase == assignment.Stop }
+
+// sameMap tells whether two maps have the same in them; what is one map is not looked at.
+func sameMap(x, y map[string]string) bool {
+	return reflect.ValueOf(x).UnsafePointer() == reflect.ValueOf(y).UnsafePointer() || maps.Equal(x, y)
 }
 
 // declaredNodes is what Git says of minions, by name.
@@ -257,28 +336,58 @@ func withLabels(reported, given map[string]string) map[string]string {
 	return out
 }
 
-// freeNetwork is the first /24 of the pod network that no minion has.
-// observe joins reports with bindings.
+// observe joins reports with bindings. Both are sorted by id; what is out of order is looked up.
 func (c *step) observe() {
-	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) {
+	t := c.st.Bindings.t
+	if t == nil {
+		t = &bindingTable{}
+		t.ids.hash, t.minions.number.hash = hashString, hashString
+	}
+	c.seenAs = make([]*assignment.InstanceStatus, len(t.all))
+	for _, name := range c.names {
 		r := c.in.Minions[name].Report
 		if r == nil {
 			continue
 		}
-		for i := range r.Instances {
-			s := &r.Instances[i]
-			b := c.st.Bindings.Get(s.ID)
-			switch {
-			case b == nil:
+		list := t.minions.of(name)
+		i := 0
+		for j := range r.Instances {
+			s := &r.Instances[j]
+			for i < len(list) && t.all[list[i]].ID < s.ID {
+				i++
+			}
+			if i < len(list) && t.all[list[i]].ID == s.ID {
+				c.seenAs[list[i]] = s
+				continue
+			}
+			switch n, ok := t.ids.get(s.ID); {
+			case !ok:
 				c.strays = append(c.strays, stray{name, *s})
-			case b.Minion == name:
-				c.observed[s.ID] = s
+			case t.all[n].Minion == name:
+				c.seenAs[n] = s
 			}
 		}
 	}
 	slices.SortFunc(c.strays, func(a, b stray) int {
 		return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID))
 	})
+}
+
+// observedOf is an instance as its own minion reports it, nil if it does not.
+func (c *step) observedOf(id string) *assignment.InstanceStatus {
+	if n, ok := c.st.Bindings.number(id); ok && int(n) < len(c.seenAs) {
+		return c.seenAs[n]
+	}
+	return nil
+}
+
+// nowObserved notes what a minion reports of an instance that has a binding since this step.
+func (c *step) nowObserved(id string, s *assignment.InstanceStatus) {
+	n, _ := c.st.Bindings.number(id)
+	for int(n) >= len(c.seenAs) {
+		c.seenAs = append(c.seenAs, nil)
+	}
+	c.seenAs[n] = s
 }
 
 // minReady is how long an instance must run to be ready.
@@ -296,7 +405,7 @@ func (c *step) ready(b *Binding) bool {
 	case !ok || m.Report == nil:
 		return b.Serving
 	}
-	o := c.observed[b.ID]
+	o := c.observedOf(b.ID)
 	if o == nil || o.State != assignment.Running || o.Up.IsZero() {
 		return false
 	}
@@ -325,7 +434,7 @@ func (c *step) decideRecords() {
 			if r.Portal.IsValid() {
 				c.rest(r.Portal)
 			}
-			delete(c.st.Objects, k)
+			delete(c.editObjects(), k)
 		}
 	}
 	record := func(k schema.Key, object any) Record {
@@ -341,7 +450,7 @@ func (c *step) decideRecords() {
 			r.Hash = h
 			r.Version = c.next()
 		}
-		c.st.Objects[k.String()] = r
+		c.putRecord(k.String(), r)
 		return r
 	}
 	for _, p := range c.set.Pods {
@@ -356,13 +465,13 @@ func (c *step) decideRecords() {
 			if r.Portal.IsValid() {
 				c.rest(r.Portal)
 				r.Portal = netip.Addr{}
-				c.st.Objects[s.Key().String()] = r
+				c.putRecord(s.Key().String(), r)
 			}
 			continue
 		}
 		if !r.Portal.IsValid() {
 			r.Portal = c.choosePortal(s)
-			c.st.Objects[s.Key().String()] = r
+			c.putRecord(s.Key().String(), r)
 		} else if want, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && want != r.Portal {
 			c.change(Change{Verb: Update, Object: s.Key(), Reason: fmt.Sprintf("portal IP: %s -> %s", r.Portal, want), Blocked: true,
 				Waiting: "the portal IP cannot change while the service exists; delete it, then declare it anew"})

@@ -51,8 +51,8 @@ func (c *step) displace(w want, d place.Demand) string {
 	names := slices.Sorted(maps.Keys(on))
 	for _, minion := range names {
 		ends := c.ending(on[minion])
-		if len(ends) > 0 && c.fleet.FitsWithout(minion, d, c.held(ends)...) {
-			c.fleet.Take(minion, d)
+		if len(ends) > 0 && c.room().FitsWithout(minion, d, c.held(ends)...) {
+			c.room().Take(minion, d)
 			return fmt.Sprintf("%s on %s to be gone", strings.Join(ends, ", "), minion)
 		}
 	}
@@ -64,7 +64,7 @@ func (c *step) displace(w want, d place.Demand) string {
 	for _, id := range victims {
 		c.goAway(id, why)
 	}
-	c.fleet.Take(minion, d)
+	c.room().Take(minion, d)
 	return fmt.Sprintf("%s on %s to be gone, displaced by it", strings.Join(victims, ", "), minion)
 }
 
@@ -105,14 +105,14 @@ func (c *step) victims(minion string, ids []string, d place.Demand) []string {
 		}
 	}
 	ends := c.held(going)
-	if len(lower) == 0 || !c.fleet.FitsWithout(minion, d, append(ends, c.held(lower)...)...) {
+	if len(lower) == 0 || !c.room().FitsWithout(minion, d, append(ends, c.held(lower)...)...) {
 		return nil
 	}
 	// The most important may stay first; of equals those that hold less, so that few have to go.
 	slices.SortFunc(lower, func(x, y string) int { return c.compareImportance(y, x) })
 	for i := 0; i < len(lower); {
 		rest := slices.Delete(slices.Clone(lower), i, i+1)
-		if len(rest) > 0 && c.fleet.FitsWithout(minion, d, append(slices.Clip(ends), c.held(rest)...)...) {
+		if len(rest) > 0 && c.room().FitsWithout(minion, d, append(slices.Clip(ends), c.held(rest)...)...) {
 			lower = rest
 			continue
 		}
@@ -157,7 +157,7 @@ func (c *step) compareVictims(x, y []string) int {
 func (c *step) instancesByMinion() map[string][]string {
 	on := map[string][]string{}
 	for _, id := range c.st.Bindings.IDs() {
-		if m := c.binding(id).Minion; c.fleet.Has(m) {
+		if m := c.binding(id).Minion; c.room().Has(m) {
 			on[m] = append(on[m], id)
 		}
 	}
@@ -197,7 +197,7 @@ func (c *step) held(ids []string) (out []place.Demand) {
 
 // ended tells whether an instance has ended and is not to run again.
 func (c *step) ended(id string) bool {
-	o := c.observed[id]
+	o := c.observedOf(id)
 	b := c.binding(id)
 	return o != nil && o.State == assignment.Ended && b.Spec.Restart() != schema.RestartAlways
 }

@@ -95,7 +95,7 @@ func (c *step) decidePod(w want, ids []string) {
 // rank is higher for an instance that is more worth keeping: ready, running, to be run.
 func (c *step) rank(id string) int {
 	b := c.binding(id)
-	o := c.observed[id]
+	o := c.observedOf(id)
 	switch {
 	case c.ready(&b):
 		return 3
@@ -125,7 +125,7 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 	r := c.rollouts[w.key.String()]
 	problem := c.problem(id)
 	if b.Phase == assignment.Prepare {
-		prepared := c.observed[id] != nil && c.observed[id].State == assignment.Prepared
+		prepared := c.observedOf(id) != nil && c.observedOf(id).State == assignment.Prepared
 		ch := Change{Verb: Replace, Object: w.key, Instance: id, Minion: b.Minion, How: stopFirst}
 		if len(old) > 0 {
 			c.explain(&ch, w, old[0])
@@ -172,7 +172,7 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 		c.change(ch)
 		return
 	}
-	o := c.observed[id]
+	o := c.observedOf(id)
 	switch {
 	case c.lost(id):
 		c.warn("%s stays on minion %s, which is lost: a bare pod is not moved, so that it never runs twice", w.key, b.Minion)
@@ -214,7 +214,7 @@ var hopeless = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull",
 
 // problem is what an instance's minion says is wrong with it, "" if nothing is.
 func (c *step) problem(id string) string {
-	o := c.observed[id]
+	o := c.observedOf(id)
 	if o == nil || !slices.Contains(hopeless, o.Reason) {
 		return ""
 	}

@@ -64,7 +64,10 @@ func (c *step) decideQuarantine() {
 		k := w.key.String()
 		ids := instances[w.key]
 		slices.Sort(ids)
-		c.st.Objects[k] = c.judge(w, c.st.Objects[k], ids)
+		was := c.st.Objects[k]
+		if r := c.judge(w, was, ids); r != was {
+			c.putRecord(k, r)
+		}
 		if q := c.st.Objects[k].Quarantine; q != nil {
 			c.warn("%s: %s", w.key, quarantined(c.st.Objects[k]))
 		}
@@ -144,7 +147,7 @@ func (c *step) progress(u *Progress, hash string, ready int, blind bool) *Progre
 func (c *step) failed(ids []string, u *Progress, replicas int) string {
 	for _, id := range ids {
 		b := c.binding(id)
-		o := c.observed[id]
+		o := c.observedOf(id)
 		if o == nil || c.lost(id) || c.ready(&b) {
 			continue
 		}

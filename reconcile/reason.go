@@ -115,7 +115,7 @@ var pullReasons = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPul
 // waitingCode is what a change waits for; needs is what its pods need of an agent.
 func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
 	old := c.in.State.Bindings.Get(ch.Old)
-	o := c.observed[ch.Instance]
+	o := c.observedOf(ch.Instance)
 	switch {
 	case !ch.Blocked:
 		return CodeInTurn

@@ -67,7 +67,7 @@ func (c *step) replace(w want, old string, leaving bool) {
 	if !lost {
 		d.Prefer = b.Minion
 	}
-	minion, why := c.fleet.Choose(d)
+	minion, why := c.room().Choose(d)
 	// What the old instance holds is free when the new one starts, if it is stopped first.
 	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
 		if minion == "" && phase == assignment.Run && !r.mayStop(w.pod, false, true) {

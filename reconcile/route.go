@@ -325,7 +325,7 @@ func (c *step) withdraw() {
 		}
 		timeout := b.Since.Add(c.in.Settings.DrainTimeout)
 		switch {
-		case c.observed[id] == nil:
+		case c.observedOf(id) == nil:
 			// Its minion may not have been told of it yet. Only once it lists it does a later report without it mean that it is
 			// gone, and only then may release believe it.
 		case len(missing) == 0:
@@ -350,7 +350,7 @@ func (c *step) release() {
 	for _, id := range c.st.Bindings.IDs() {
 		b := c.binding(id)
 		m := c.in.Minions[b.Minion]
-		if b.Phase != assignment.Stop || c.before(id).Phase != assignment.Stop || m.Report == nil || m.Reported.Before(b.Since) || c.observed[id] != nil {
+		if b.Phase != assignment.Stop || c.before(id).Phase != assignment.Stop || m.Report == nil || m.Reported.Before(b.Since) || c.observedOf(id) != nil {
 			continue
 		}
 		if b.Address.IsValid() {

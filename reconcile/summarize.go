@@ -79,7 +79,7 @@ func Summarize(in Input, p Plan) Status {
 
 // instanceStatus joins a binding with its report.
 func (c *step) instanceStatus(b Binding) InstanceStatus {
-	s := InstanceStatus{Binding: b, Minion: b.Minion, Observed: c.observed[b.ID], Ready: c.ready(&b), Health: Progressing}
+	s := InstanceStatus{Binding: b, Minion: b.Minion, Observed: c.observedOf(b.ID), Ready: c.ready(&b), Health: Progressing}
 	m := c.in.Minions[b.Minion]
 	n := c.st.Minions[b.Minion]
 	if n.Address.IsValid() {
