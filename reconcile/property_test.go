@@ -371,16 +371,19 @@ func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 			wanted[r.Name+"/"+pod] = effective(p.State, r.Key(), r.Spec.Template.Spec.Hash())
 		}
 	}
-	crowded := map[string]bool{} // controllers with more instances than they may have from now on
+	crowded := map[string]bool{} // controllers with more instances, or more replicas with two, than they may have from now on
 	for _, r := range p.State.Accepted.ReplicationControllers {
 		surge, _, _ := bounds(r)
-		runs := 0
+		runs, doubled, of := 0, 0, map[string]int{}
 		for b := range in.State.Bindings.All() {
 			if b.Controller == r.Name && b.Phase == assignment.Run {
 				runs++
+				if of[b.Pod]++; of[b.Pod] == 2 {
+					doubled++
+				}
 			}
 		}
-		crowded[r.Name] = runs > r.Spec.Count()+surge
+		crowded[r.Name] = runs > r.Spec.Count()+surge || doubled > surge // the latter where another replica is missing
 	}
 	slots := map[string][]reconcile.Binding{}
 	for b := range p.State.Bindings.All() {
