@@ -17,12 +17,18 @@ func (c *step) fitsInstead(old Binding, d place.Demand) bool {
 
 // create places a pod that has no instance that stays.
 func (c *step) create(w want, again bool) {
-	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git"}
-	if _, known := c.in.State.Objects[w.key.String()]; again || known {
-		ch.Reason = "declared in Git"
+	if w.asks.code == "" {
+		w.asks.code = c.createCode(w.key)
+		if w.asks.code == CodeScaled {
+			w.asks.scaled = fmt.Sprintf("scaled from %d to %d", c.was.replicas(w.key), c.of.replicas(w.key))
+		}
 	}
-	if n := c.count[w.key.String()]; w.controller != "" && c.had[w.key.String()] > 0 && c.had[w.key.String()] < n {
-		ch.Reason = fmt.Sprintf("scaled from %d to %d", c.had[w.key.String()], n)
+	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git", Code: w.asks.code}
+	switch {
+	case ch.Code == CodeScaled:
+		ch.Reason = w.asks.scaled
+	case again || ch.Code == CodeDeclared:
+		ch.Reason = "declared in Git"
 	}
 	d := w.demand()
 	minion, why := c.room().Choose(d)
@@ -103,9 +109,19 @@ func agentNeeds(s *schema.PodSpec) []schema.Feature {
 
 // demand is what a declared pod needs of a minion.
 func (w *want) demand() place.Demand {
-	d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
-	d.Labels, d.Hash = w.labels, w.hash
-	return d
+	if w.asks.demand == nil {
+		d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
+		d.Labels, d.Hash, d.Memo = w.labels, w.hash, &place.Memo{}
+		w.asks.demand = &d
+	}
+	return *w.asks.demand
+}
+
+// asks is what all pods of a workload have in common, once it was asked for.
+type asks struct {
+	demand *place.Demand
+	code   Code   // why those are made that are not there
+	scaled string // the same for people, where there are more than before
 }
 
 // held is what an instance holds on its minion.
@@ -120,22 +136,15 @@ func ruled(s *schema.PodSpec) bool { return s.Affinity != nil || len(s.TopologyS
 
 // rules tells whether any pod, declared or there, asks for anything by labels, but for nodeSelector.
 func (c *step) rules() bool {
-	if c.set != nil {
-		for _, p := range c.set.Pods {
-			if ruled(&p.Spec) {
-				return true
-			}
-		}
-		for _, r := range c.set.ReplicationControllers {
-			if ruled(&r.Spec.Template.Spec) {
-				return true
-			}
-		}
+	if c.of != nil && slices.ContainsFunc(c.of.workloads, func(w *workload) bool { return ruled(w.spec) }) {
+		return true
 	}
+	var last *schema.PodSpec
 	for b := range c.st.Bindings.All() {
-		if ruled(b.Spec) {
+		if b.Spec != last && ruled(b.Spec) {
 			return true
 		}
+		last = b.Spec
 	}
 	return false
 }

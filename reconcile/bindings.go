@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
+	"reconciler/reconcile/assignment"
 	"reconciler/schema"
 )
 
@@ -19,15 +21,22 @@ type Bindings struct{ t *bindingTable }
 
 // bindingTable is dense: a binding has a number as long as it is there, and its minion and its owner have theirs.
 type bindingTable struct {
-	all     []*Binding // by number; nil is free
-	owner   []int32    // by number: that of its owner
-	free    []int32
-	count   int
-	ids     sharded[string, int32]
-	minions index[string]     // each sorted by id
-	owners  index[schema.Key] // each from old to new
-	edition *edition          // nil: it is shared, and not to be changed
+	all      []*Binding     // by number; nil is free
+	owner    []int32        // by number: that of its owner
+	minion   []int32        // by number: that of its minion
+	leaving  map[int32]bool // in Drain or Stop
+	free     []int32
+	count    int
+	token    *token                  // another whenever something changes that routes are made of
+	assigned [][]assignment.Instance // by number of the minion: what it is to run; nil = to be made anew
+	ids      sharded[string, int32]
+	minions  index[string]     // each sorted by id
+	owners   index[schema.Key] // each from old to new
+	edition  *edition          // nil: it is shared, and not to be changed
 }
+
+// token is something that is different from all others.
+type token struct{ _ byte }
 
 // edition is what of a table belongs to its only user already.
 type edition struct {
@@ -215,6 +224,14 @@ func (s Bindings) number(id string) (int32, bool) {
 	return s.t.ids.get(id)
 }
 
+// token is the same as long as nothing changes that routes are made of.
+func (s Bindings) token() *token {
+	if s.t == nil {
+		return nil
+	}
+	return s.t.token
+}
+
 // edit is a copy that may be changed by its only user, who sets edition to nil when that is over.
 func (t *bindingTable) edit() *bindingTable {
 	e := &edition{map[int32]bool{}, map[int32]bool{}}
@@ -227,7 +244,8 @@ func (t *bindingTable) edit() *bindingTable {
 		return out
 	}
 	out := *t
-	out.all, out.owner, out.free = slices.Clone(t.all), slices.Clone(t.owner), slices.Clone(t.free)
+	out.all, out.owner, out.minion, out.free, out.leaving = slices.Clone(t.all), slices.Clone(t.owner), slices.Clone(t.minion), slices.Clone(t.free), maps.Clone(t.leaving)
+	out.assigned = slices.Clone(t.assigned)
 	out.ids = t.ids.edit()
 	out.minions, out.owners = t.minions.edit(), t.owners.edit()
 	out.edition = e
@@ -239,6 +257,13 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 	k := owner(b.Namespace, b.Pod, b.Controller)
 	if n, ok := t.ids.get(b.ID); ok {
 		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
+			t.note(n, b)
+			if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
+				t.token = new(token)
+			}
+			if old.Phase != b.Phase || old.Spec != b.Spec {
+				t.assigned[t.minion[n]] = nil
+			}
 			t.all[n] = b // a later version of the same keeps its place: nothing else changes while it is there
 			return n, false
 		}
@@ -252,13 +277,31 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 		t.all[n] = b
 	} else {
 		n = int32(len(t.all))
-		t.all, t.owner = append(t.all, b), append(t.owner, 0)
+		t.all, t.owner, t.minion = append(t.all, b), append(t.owner, 0), append(t.minion, 0)
 	}
+	t.note(n, b)
 	t.count++
 	t.ids.set(b.ID, n)
-	t.minions.add(b.Minion, n, t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
+	t.minion[n] = t.minions.add(b.Minion, n, t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
+	for len(t.assigned) < len(t.minions.keys) {
+		t.assigned = append(t.assigned, nil)
+	}
+	t.assigned[t.minion[n]] = nil
+	t.token = new(token)
 	t.owner[n] = t.owners.add(k, n, t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
 	return n, added
+}
+
+// note keeps account of which leave.
+func (t *bindingTable) note(n int32, b *Binding) {
+	switch {
+	case !leaving(b):
+		delete(t.leaving, n)
+	case t.leaving == nil:
+		t.leaving = map[int32]bool{n: true}
+	default:
+		t.leaving[n] = true
+	}
 }
 
 // drop forgets a binding, if it is there.
@@ -269,9 +312,12 @@ func (t *bindingTable) drop(id string) {
 	}
 	b := t.all[n]
 	t.ids.remove(id)
+	t.token = new(token)
+	t.assigned[t.minion[n]] = nil
 	t.minions.remove(b.Minion, n, t.edition.minions)
 	t.owners.remove(t.owners.keys[t.owner[n]], n, t.edition.owners)
 	t.all[n] = nil
+	delete(t.leaving, n)
 	t.free = append(t.free, n)
 	t.count--
 }

@@ -28,15 +28,16 @@ func Compute(in Input) Plan {
 		in.State.Superseded = c.st.Superseded
 		return Plan{State: in.State, Stalled: why}
 	}
-	c.had = replicas(in.State.Accepted)
+	c.was = derive(in.State.Accepted, in.State.derived)
 	c.accept()
-	c.count = replicas(c.set)
+	c.of = derive(c.set, c.was)
 	c.noteMinions()
 	c.observe()
 	c.warnSettings()
 	c.noteSuspensions()
 	if c.set != nil {
 		c.decideRecords()
+		c.findBusy()
 		c.decideQuarantine()
 		c.adopt()
 		c.decidePods()
@@ -67,8 +68,15 @@ type step struct {
 	wanted        []want                       // see wants; nil until they were asked for
 	rollouts      map[string]*rollout          // by controller
 	suspended     map[schema.Key]suspension    // pods and controllers for which nothing is done
-	had           map[string]int               // replicas by controller, before this step
-	count         map[string]int               // and as declared now
+	was, of       *derived                     // of the sets in force before this step and now
+	busy          []*workload                  // see findBusy; in the order of their keys
+	resting       map[schema.Key]bool          // the other ones
+	restingOwner  []bool                       // and their numbers as owners of bindings
+	numbersSeen   []uint64                     // scratch of restsInFleet
+	slotIDs       map[string][]string          // see slots
+	queue         map[int32][]want             // still to be decided, by priority
+	portalsToken  *token                       // another if a portal IP changed in this step
+	lastMinion    lastMinion                   // see readyAs
 	missing       map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
 	taken         map[string]*hosts            // pod addresses in use, by minion, of those that were asked for
 	portals       map[netip.Addr]bool          // of records
@@ -80,6 +88,13 @@ type step struct {
 	env           map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
 }
 
+// lastMinion is the minion of which readiness was asked for last: it reports, and is not lost.
+type lastMinion struct {
+	name     string
+	up       bool
+	reported time.Time
+}
+
 // stray is an instance of ours that a minion reports and that has no binding.
 type stray struct {
 	minion string
@@ -89,7 +104,7 @@ type stray struct {
 func newStep(in Input) *step {
 	base := in.Settings
 	in.Settings = base.With(in.State.Accepted.Cluster())
-	c := &step{in: in, base: base, now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
+	c := &step{in: in, base: base, portalsToken: in.State.portals(), now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}}
 	c.names = slices.Sorted(maps.Keys(in.Minions))
 	c.st.Resting = maps.Clone(in.State.Resting)
 	if c.st.Objects == nil {
@@ -311,8 +326,11 @@ func (c *step) room() *place.Fleet {
 func leaving(b *Binding) bool { return b.Phase == assignment.Drain || b.Phase == assignment.Stop }
 
 // sameMap tells whether two maps have the same in them; what is one map is not looked at.
-func sameMap(x, y map[string]string) bool {
-	return reflect.ValueOf(x).UnsafePointer() == reflect.ValueOf(y).UnsafePointer() || maps.Equal(x, y)
+func sameMap(x, y map[string]string) bool { return oneMap(x, y) || maps.Equal(x, y) }
+
+// oneMap tells whether two maps are one.
+func oneMap(x, y map[string]string) bool {
+	return reflect.ValueOf(x).UnsafePointer() == reflect.ValueOf(y).UnsafePointer()
 }
 
 // declaredNodes is what Git says of minions, by name.
@@ -398,18 +416,44 @@ func (c *step) minReady(annotations map[string]string) time.Duration {
 // ready tells whether an instance may get traffic. One on a minion that has not reported since the server started is what it
 // was: an endpoint stays one unless it drains, and what was not ready does not become so unseen.
 func (c *step) ready(b *Binding) bool {
+	return c.readyAs(b, c.observedOf(b.ID))
+}
+
+// readyAt is ready for the binding with the number n.
+func (c *step) readyAt(n int32, b *Binding) bool {
+	if int(n) < len(c.seenAs) {
+		return c.readyAs(b, c.seenAs[n])
+	}
+	return c.readyAs(b, nil)
+}
+
+// readyAs is ready for an instance that is reported as o, or not at all.
+func (c *step) readyAs(b *Binding, o *assignment.InstanceStatus) bool {
+	if b.Phase != assignment.Run {
+		return false
+	}
+	if o != nil && b.Minion == c.lastMinion.name { // most are asked for by minion
+		return c.lastMinion.up && c.upLongEnough(b, o)
+	}
 	m, ok := c.in.Minions[b.Minion]
 	switch {
-	case b.Phase != assignment.Run || !c.st.Minions[b.Minion].Lost.IsZero():
+	case !c.st.Minions[b.Minion].Lost.IsZero():
 		return false
 	case !ok || m.Report == nil:
 		return b.Serving
-	}
-	o := c.observedOf(b.ID)
-	if o == nil || o.State != assignment.Running || o.Up.IsZero() {
+	case o == nil:
 		return false
 	}
-	up := o.UpFor + max(c.now.Sub(m.Reported), 0)
+	c.lastMinion.name, c.lastMinion.up, c.lastMinion.reported = b.Minion, true, m.Reported
+	return c.upLongEnough(b, o)
+}
+
+// upLongEnough tells whether an instance that is reported runs for as long as it has to.
+func (c *step) upLongEnough(b *Binding, o *assignment.InstanceStatus) bool {
+	if o.State != assignment.Running || o.Up.IsZero() {
+		return false
+	}
+	up := o.UpFor + max(c.now.Sub(c.lastMinion.reported), 0)
 	if wait := c.minReady(b.Annotations) - up; wait > 0 {
 		c.wakeAt(c.now.Add(wait))
 		return false
@@ -419,12 +463,40 @@ func (c *step) ready(b *Binding) bool {
 
 // decideRecords gives every declared object its record, and services their portal IPs.
 func (c *step) decideRecords() {
-	declared := map[string]bool{}
-	for _, p := range c.set.Pods {
-		declared[p.Key().String()] = true
+	if c.in.State.derived == nil || c.was != c.of { // else the same set had its records already
+		c.changeRecords()
 	}
-	for _, r := range c.set.ReplicationControllers {
-		declared[r.Key().String()] = true
+	for _, s := range c.set.Services {
+		k := s.Key().String()
+		r := c.st.Objects[k]
+		if s.Spec.ClusterIP == schema.Headless {
+			if r.Portal.IsValid() {
+				c.rest(r.Portal)
+				r.Portal = netip.Addr{}
+				c.putRecord(k, r)
+				c.portalsToken = new(token)
+			}
+			continue
+		}
+		if !r.Portal.IsValid() {
+			if r.Portal = c.choosePortal(s); r.Portal.IsValid() {
+				c.putRecord(k, r)
+				c.portalsToken = new(token)
+			}
+		} else if s.Spec.ClusterIP != "" {
+			if want, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && want != r.Portal {
+				c.change(Change{Verb: Update, Object: s.Key(), Reason: fmt.Sprintf("portal IP: %s -> %s", r.Portal, want), Blocked: true,
+					Waiting: "the portal IP cannot change while the service exists; delete it, then declare it anew"})
+			}
+		}
+	}
+}
+
+// changeRecords forgets the records of what is not declared any more, and notes what is new or changed.
+func (c *step) changeRecords() {
+	declared := make(map[string]bool, len(c.st.Objects))
+	for _, w := range c.of.workloads {
+		declared[w.name] = true
 	}
 	for _, s := range c.set.Services {
 		declared[s.Key().String()] = true
@@ -437,45 +509,40 @@ func (c *step) decideRecords() {
 			delete(c.editObjects(), k)
 		}
 	}
-	record := func(k schema.Key, object any) Record {
+	record := func(k string, same bool, object any) {
+		r, ok := c.st.Objects[k]
+		if same && ok {
+			return
+		}
 		b, err := json.Marshal(object)
 		if err != nil {
 			panic("reconcile: marshal object: " + err.Error())
 		}
-		r, ok := c.st.Objects[k.String()]
 		if !ok {
 			r = Record{UID: c.uid(), Created: c.now}
 		}
 		if h := schema.HashBytes(b); h != r.Hash {
 			r.Hash = h
 			r.Version = c.next()
+		} else if ok {
+			return
 		}
-		c.putRecord(k.String(), r)
-		return r
+		c.putRecord(k, r)
+	}
+	known := c.in.State.derived != nil // else its objects may have been noted or not
+	of := func(k schema.Key) {
+		w := c.of.by[k]
+		record(w.name, known && c.was.by[k] == w, w.object)
 	}
 	for _, p := range c.set.Pods {
-		record(p.Key(), p)
+		of(p.Key())
 	}
 	for _, r := range c.set.ReplicationControllers {
-		record(r.Key(), r)
+		of(r.Key())
 	}
 	for _, s := range c.set.Services {
-		r := record(s.Key(), s)
-		if s.Spec.ClusterIP == schema.Headless {
-			if r.Portal.IsValid() {
-				c.rest(r.Portal)
-				r.Portal = netip.Addr{}
-				c.putRecord(s.Key().String(), r)
-			}
-			continue
-		}
-		if !r.Portal.IsValid() {
-			r.Portal = c.choosePortal(s)
-			c.putRecord(s.Key().String(), r)
-		} else if want, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && want != r.Portal {
-			c.change(Change{Verb: Update, Object: s.Key(), Reason: fmt.Sprintf("portal IP: %s -> %s", r.Portal, want), Blocked: true,
-				Waiting: "the portal IP cannot change while the service exists; delete it, then declare it anew"})
-		}
+		k := s.Key()
+		record(k.String(), known && c.was.services[k] == s, s)
 	}
 }
 
@@ -534,17 +601,6 @@ func (c *step) nameWaits() {
 	}
 }
 
-// replicas are the declared numbers of pods by controller.
-func replicas(s *schema.Set) map[string]int {
-	out := map[string]int{}
-	if s != nil {
-		for _, r := range s.ReplicationControllers {
-			out[r.Key().String()] = r.Spec.Count()
-		}
-	}
-	return out
-}
-
 // finish sorts what was said and returns the plan.
 func (c *step) finish() Plan {
 	c.nameWaits()
@@ -555,6 +611,7 @@ func (c *step) finish() Plan {
 		return cmp.Or(a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)),
 			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
 	})
+	c.st.derived = c.of
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil
 	}

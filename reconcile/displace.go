@@ -24,22 +24,6 @@ func (c *step) lowPriority() int32 {
 	return *c.lowest
 }
 
-// byPriority are declared pods, the highest priority first: the lower must not take the room that was made for the higher.
-func byPriority(wants []want) (out [][]want) {
-	same := func(w want) bool { return w.spec.Priority == wants[0].spec.Priority }
-	if len(wants) == 0 || !slices.ContainsFunc(wants, func(w want) bool { return !same(w) }) {
-		return [][]want{wants}
-	}
-	of := map[int32][]want{}
-	for _, w := range wants {
-		of[w.spec.Priority] = append(of[w.spec.Priority], w)
-	}
-	for _, p := range slices.Backward(slices.Sorted(maps.Keys(of))) {
-		out = append(out, of[p])
-	}
-	return out
-}
-
 // displace makes room for a pod that fits nowhere: it waits for a minion where enough is about to end, or else lets the
 // pods of lower priority on one minion drain whose room it needs. Either way the room is its own from now on, so that
 // nothing of lower priority takes it first. It returns what the pod waits for, "" if no room can be made.
@@ -62,6 +46,8 @@ func (c *step) displace(w want, d place.Demand) string {
 	}
 	why := fmt.Sprintf(displacedBy+"%s of priority %d", owner(w.key.Namespace, w.pod, w.controller), d.Priority)
 	for _, id := range victims {
+		b := c.binding(id)
+		c.rouse(owner(b.Namespace, b.Pod, b.Controller))
 		c.goAway(id, why)
 	}
 	c.room().Take(minion, d)
@@ -156,9 +142,9 @@ func (c *step) compareVictims(x, y []string) int {
 // instancesByMinion are the instances on each minion that pods may be put on, sorted.
 func (c *step) instancesByMinion() map[string][]string {
 	on := map[string][]string{}
-	for _, id := range c.st.Bindings.IDs() {
-		if m := c.binding(id).Minion; c.room().Has(m) {
-			on[m] = append(on[m], id)
+	for b := range c.st.Bindings.All() {
+		if c.room().Has(b.Minion) {
+			on[b.Minion] = append(on[b.Minion], b.ID)
 		}
 	}
 	return on
@@ -168,14 +154,14 @@ func (c *step) instancesByMinion() map[string][]string {
 func (c *step) ending(ids []string) (out []string) {
 	for _, id := range ids {
 		b := c.binding(id)
-		if b.Phase == assignment.Drain || b.Phase == assignment.Stop || !c.declared()[slot(b.Namespace, b.Pod, b.Controller)] {
+		if leaving(&b) || !c.isWanted(&b) {
 			out = append(out, id)
 		}
 	}
 	return out
 }
 
-// declared are the slots of all declared pods, worked out once a step.
+// declared are the slots of the declared pods of workloads that are not at rest, worked out once.
 func (c *step) declared() map[string]bool {
 	if c.slotsWanted == nil {
 		c.slotsWanted = map[string]bool{}

@@ -63,7 +63,7 @@ type forecast struct {
 	wants    map[string]want
 	going    map[string]Change // by the instance that gives way or ends
 	sure     map[schema.Key]bool
-	serving  selection           // what is an endpoint and can stay one
+	serving  pool                // what is an endpoint and can stay one
 	threat   int32               // instances of a lower priority may be displaced
 	touched  map[schema.Key]bool // services of which something changes
 }
@@ -71,9 +71,10 @@ type forecast struct {
 func newForecast(in Input, p Plan) *forecast {
 	in.State, in.Set, in.Revision = p.State, p.State.Accepted, p.State.Applied
 	f := &forecast{step: newStep(in), after: p.Table.Services, services: map[schema.Key]*schema.Service{}, wants: map[string]want{},
-		going: map[string]Change{}, serving: selection{}, touched: map[schema.Key]bool{}}
+		going: map[string]Change{}, touched: map[schema.Key]bool{}}
 	f.set = p.State.Accepted
-	f.count = replicas(f.set)
+	f.of = derive(f.set, p.State.derived)
+	f.was, f.busy = f.of, f.of.workloads
 	f.noteMinions()
 	f.observe()
 	for _, s := range f.set.Services {
@@ -176,7 +177,7 @@ func (f *forecast) expires(b *Binding) bool {
 
 // limits are those that a controller's replicas are replaced by.
 func (f *forecast) limits(w want) limits {
-	return limitsOf(w.rolls, f.in.Settings, f.count[w.key.String()])
+	return limitsOf(w.rolls, f.in.Settings, f.of.replicas(w.key))
 }
 
 // atOnce is how many ready replicas of a controller may be without a successor at the same time.

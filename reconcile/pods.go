@@ -16,12 +16,19 @@ const oneAtATime = "another replica to be replaced: one at a time"
 
 // decidePods goes through every declared pod and does what may be done for it now.
 func (c *step) decidePods() {
-	slots := c.slots()
-	wants := c.wants()
-	wants = c.active(wants, slots)
-	c.lookAtRollouts(wants, slots)
-	for _, alike := range byPriority(wants) {
-		c.decideInTurn(alike, slots)
+	c.slotIDs, c.queue = c.slots(), map[int32][]want{}
+	wants := c.active(c.wants(), c.slotIDs)
+	c.rollouts = map[string]*rollout{}
+	c.lookAtRollouts(wants, c.slotIDs)
+	for _, w := range wants {
+		c.queue[w.spec.Priority] = append(c.queue[w.spec.Priority], w)
+	}
+	for len(c.queue) > 0 { // the highest first: the lower must not take the room that was made for the higher
+		p := slices.Max(slices.Collect(maps.Keys(c.queue)))
+		alike := c.queue[p]
+		delete(c.queue, p)
+		slices.SortStableFunc(alike, func(a, b want) int { return a.key.Compare(b.key) })
+		c.decideInTurn(alike, c.slotIDs)
 	}
 }
 

@@ -21,48 +21,25 @@ const (
 // rollbackOff keeps an object from being rolled back.
 const rollbackOff = "off"
 
-// workload is a declared pod or controller as its updates are judged.
-type workload struct {
-	key         schema.Key
-	spec        *schema.PodSpec
-	annotations map[string]string // of its pods
-	replicas    int
-	rollback    string // what its annotations say
-}
-
-// workloads are the declared ones, in a fixed order.
-func (c *step) workloads() (out []workload) {
-	for _, p := range c.set.Pods {
-		out = append(out, workload{p.Key(), &p.Spec, p.Annotations, 1, p.Annotations[schema.AnnotationRollback]})
-	}
-	for _, r := range c.set.ReplicationControllers {
-		annotations := withMinReady(r.Spec.Template.Annotations, r.Spec.MinReadySeconds)
-		out = append(out, workload{r.Key(), &r.Spec.Template.Spec, annotations, r.Spec.Count(), r.Annotations[schema.AnnotationRollback]})
-	}
-	return out
-}
-
 // effective is the spec that an object is to have, with its hash and annotations: the declared one, or the last healthy one if
 // that is quarantined.
-func (c *step) effective(k schema.Key, spec *schema.PodSpec, annotations map[string]string) (*schema.PodSpec, string, map[string]string) {
-	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {
+func (c *step) effective(w *workload) (spec *schema.PodSpec, hash string, annotations map[string]string) {
+	if r := c.st.Objects[w.name]; r.Quarantine != nil && r.Healthy != nil {
 		return &r.Healthy.Spec, r.Healthy.Hash, r.Healthy.Annotations
 	}
-	return spec, spec.Hash(), annotations
+	return w.spec, w.hash, w.annotations
 }
 
 // decideQuarantine judges every update that is under way, and notes what is healthy.
 func (c *step) decideQuarantine() {
-	instances := map[schema.Key][]string{}
-	for b := range c.st.Bindings.All() {
-		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
-			k := owner(b.Namespace, b.Pod, b.Controller)
-			instances[k] = append(instances[k], b.ID)
+	for _, w := range c.busy {
+		k := w.name
+		var ids []string
+		for b := range c.st.Bindings.Of(w.key) {
+			if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
+				ids = append(ids, b.ID)
+			}
 		}
-	}
-	for _, w := range c.workloads() {
-		k := w.key.String()
-		ids := instances[w.key]
 		slices.Sort(ids)
 		was := c.st.Objects[k]
 		if r := c.judge(w, was, ids); r != was {
@@ -80,12 +57,12 @@ func quarantined(r Record) string {
 }
 
 // judge returns the record of a workload with what its instances ids tell of its update.
-func (c *step) judge(w workload, r Record, ids []string) Record {
+func (c *step) judge(w *workload, r Record, ids []string) Record {
 	if w.spec.Restart() != schema.RestartAlways { // what is to end is not run a second time
 		r.Healthy, r.Update, r.Quarantine = nil, nil, nil
 		return r
 	}
-	h := w.spec.Hash()
+	h := w.hash
 	_, suspended := c.suspended[w.key]
 	off := w.rollback == rollbackOff || w.rollback == "" && c.in.Settings.NoRollback
 	if r.Quarantine != nil && r.Quarantine.Hash == h && r.Healthy != nil && !off {

@@ -42,40 +42,25 @@ const (
 
 // nameCodes gives every change its codes, where the place that made it gave none.
 func (c *step) nameCodes() {
-	pods := map[string]bool{} // declared
-	needs := map[schema.Key][]schema.Feature{}
-	if c.set != nil && len(c.plan.Changes) > 0 {
-		for _, w := range c.wants() {
-			pods[slot(w.key.Namespace, w.pod, w.controller)] = true
-			needs[w.key] = agentNeeds(w.spec)
-		}
-	}
 	for i := range c.plan.Changes {
 		ch := &c.plan.Changes[i]
 		if ch.Code == "" {
-			ch.Code = c.code(ch, pods)
+			ch.Code = c.code(ch)
 		}
 		if ch.Waiting != "" && ch.WaitingCode == "" {
-			ch.WaitingCode = c.waitingCode(ch, needs[ch.Object])
+			ch.WaitingCode = c.waitingCode(ch)
 		}
 	}
 }
 
-// code is why a change is to be made. pods are the declared ones, by slot.
-func (c *step) code(ch *Change, pods map[string]bool) Code {
-	k := ch.Object.String()
+// code is why a change is to be made.
+func (c *step) code(ch *Change) Code {
 	switch ch.Verb {
 	case Create:
-		_, known := c.in.State.Objects[k]
-		switch {
-		case ch.Object.Kind == schema.KindService:
+		if ch.Object.Kind == schema.KindService {
 			return CodeNotRouted
-		case c.had[k] > 0 && c.had[k] < c.count[k]:
-			return CodeScaled
-		case known:
-			return CodeDeclared
 		}
-		return CodeNew
+		return c.createCode(ch.Object)
 	case Replace:
 		return CodeSpecChanged
 	case Move:
@@ -85,13 +70,13 @@ func (c *step) code(ch *Change, pods map[string]bool) Code {
 		return CodeTainted
 	case Delete:
 		b := c.binding(ch.Instance)
-		_, counted := c.count[k]
+		w := c.of.by[ch.Object]
 		switch {
 		case strings.HasPrefix(b.Reason, displacedBy):
 			return CodeDisplaced
-		case pods[slot(b.Namespace, b.Pod, b.Controller)]:
+		case c.isWanted(&b):
 			return CodeSuperseded
-		case counted:
+		case w != nil && w.controller != "":
 			return CodeScaled
 		}
 		return CodeNotInGit
@@ -112,8 +97,20 @@ func (c *step) code(ch *Change, pods map[string]bool) Code {
 // pullReasons are those for which an image is missing.
 var pullReasons = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}
 
-// waitingCode is what a change waits for; needs is what its pods need of an agent.
-func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
+// createCode is why a pod of an object is to be made.
+func (c *step) createCode(k schema.Key) Code {
+	had, count := c.was.replicas(k), c.of.replicas(k)
+	if had > 0 && had < count {
+		return CodeScaled
+	}
+	if _, known := c.in.State.Objects[k.String()]; known {
+		return CodeDeclared
+	}
+	return CodeNew
+}
+
+// waitingCode is what a change waits for.
+func (c *step) waitingCode(ch *Change) Code {
 	old := c.in.State.Bindings.Get(ch.Old)
 	o := c.observedOf(ch.Instance)
 	switch {
@@ -125,7 +122,7 @@ func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
 		return CodeNeedsFeature
 	case old != nil && old.Controller == "" && !c.st.Minions[old.Minion].Lost.IsZero():
 		return CodeMinionLost
-	case ch.Instance == "" && (strings.HasPrefix(ch.Waiting, "needs ") || !c.agentCan(needs)):
+	case ch.Instance == "" && (strings.HasPrefix(ch.Waiting, "needs ") || !c.agentCan(ch.Object)):
 		return CodeNeedsFeature
 	case ch.Instance == "":
 		return CodeNoRoom
@@ -135,8 +132,14 @@ func (c *step) waitingCode(ch *Change, needs []schema.Feature) Code {
 	return CodeFailing
 }
 
-// agentCan tells whether the agent of some minion can do all of this.
-func (c *step) agentCan(needs []schema.Feature) bool {
+// agentCan tells whether the agent of some minion can do all that the pods of an object need.
+func (c *step) agentCan(k schema.Key) bool {
+	w := c.of.by[k]
+	if w == nil {
+		return true
+	}
+	spec, _, _ := c.effective(w)
+	needs := agentNeeds(spec)
 	if len(needs) == 0 {
 		return true
 	}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ const (
 // replacement is the change that replaces an instance, with what differs and how it is made where there is room.
 func (c *step) replacement(w want, old string) Change {
 	ch := Change{Verb: Replace, Object: w.key, Old: old, How: startFirst}
-	if w.controller == "" || limitsOf(w.rolls, c.in.Settings, c.count[w.key.String()]).surge == 0 {
+	if w.controller == "" || limitsOf(w.rolls, c.in.Settings, c.of.replicas(w.key)).surge == 0 {
 		ch.How = stopFirst
 	}
 	c.explain(&ch, w, old)
@@ -155,13 +156,9 @@ func (c *step) prune() {
 	for _, ch := range c.plan.Changes {
 		said[ch.Old], said[ch.Instance] = true, true
 	}
-	wanted := map[string]bool{}
-	for _, w := range c.wants() {
-		wanted[slot(w.key.Namespace, w.pod, w.controller)] = true
-	}
-	for _, id := range c.st.Bindings.IDs() {
+	for _, id := range c.unrested() {
 		b := c.binding(id)
-		if wanted[slot(b.Namespace, b.Pod, b.Controller)] {
+		if c.isWanted(&b) {
 			if (b.Phase == assignment.Drain || b.Phase == assignment.Stop) && !said[id] && !c.lost(id) {
 				c.change(Change{Verb: Delete, Object: owner(b.Namespace, b.Pod, b.Controller), Instance: id, Minion: b.Minion, Reason: cmp.Or(b.Reason, "it is to end")})
 			}
@@ -169,13 +166,13 @@ func (c *step) prune() {
 		}
 		k := owner(b.Namespace, b.Pod, b.Controller)
 		if s, ok := c.suspended[k]; ok && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
-			c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: fmt.Sprintf("scaled to %d", c.count[k.String()]),
+			c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: fmt.Sprintf("scaled to %d", c.of.replicas(k)),
 				Waiting: s.String(), WaitingCode: CodeSuspended, Blocked: true})
 			continue
 		}
 		why := "not in Git any more"
-		if n, ok := c.count[k.String()]; ok {
-			why = fmt.Sprintf("scaled to %d", n)
+		if w := c.of.by[k]; w != nil && w.controller != "" {
+			why = fmt.Sprintf("scaled to %d", w.replicas)
 		}
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
 			c.goAway(id, why)
@@ -184,6 +181,24 @@ func (c *step) prune() {
 		}
 		c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: why})
 	}
+}
+
+// unrested are the instances of workloads that are not at rest, and those that nothing declares, sorted.
+func (c *step) unrested() (ids []string) {
+	t := c.st.Bindings.t
+	if t == nil {
+		return nil
+	}
+	for o, list := range t.owners.lists {
+		if o < len(c.restingOwner) && c.restingOwner[o] {
+			continue
+		}
+		for _, n := range list {
+			ids = append(ids, t.all[n].ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // explain says how the declared spec differs from an instance's.

@@ -74,9 +74,8 @@ type rollout struct {
 	promised pods // ready, to be stopped as soon as the images of their new instances are there
 }
 
-// rollouts looks at every controller's replicas. ids are the bindings by slot.
+// lookAtRollouts looks at the replicas of some controllers. slots are the bindings by slot.
 func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
-	c.rollouts = map[string]*rollout{}
 	for _, w := range wants {
 		if w.controller == "" {
 			continue
@@ -84,16 +83,16 @@ func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
 		k := w.key.String()
 		r := c.rollouts[k]
 		if r == nil {
-			n := c.count[k]
+			n := c.of.replicas(w.key)
 			r = &rollout{limits: limitsOf(w.rolls, c.in.Settings, n), replicas: n, begun: pods{}, ending: pods{}, doubled: pods{}, unready: pods{}, promised: pods{}}
+			for b := range c.st.Bindings.Of(w.key) {
+				if c.mayRun(b) {
+					r.present++
+				}
+			}
 			c.rollouts[k] = r
 		}
 		c.lookAt(r, w, slots[slot(w.key.Namespace, w.pod, w.controller)])
-	}
-	for b := range c.st.Bindings.All() {
-		if r := c.rollouts[owner(b.Namespace, b.Pod, b.Controller).String()]; r != nil && b.Controller != "" && c.mayRun(b) {
-			r.present++
-		}
 	}
 }
 

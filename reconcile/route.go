@@ -2,10 +2,10 @@ package reconcile
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,98 +14,128 @@ import (
 	"reconciler/schema"
 )
 
+// routed is what the routes of a state were made of, and what was said about them: as long as that is the same, so are they.
+type routed struct {
+	set      *schema.Set
+	bindings *token
+	peers    []assignment.Peer
+	settings [2]netip.Prefix // portal and pod network
+	public   []netip.Prefix
+	portals  *token
+	warnings []string
+	changes  []Change // services that are not routed
+}
+
+// same tells whether both are of the same.
+func (r *routed) same(o *routed) bool {
+	return r != nil && r.set == o.set && r.bindings == o.bindings && r.portals == o.portals && r.settings == o.settings &&
+		slices.Equal(r.public, o.public) && slices.Equal(r.peers, o.peers)
+}
+
 // route decides what every minion routes and numbers the table anew if that changed.
 func (c *step) route() {
 	t := assignment.Table{Fleet: c.st.Fleet}
-	for _, name := range slices.Sorted(maps.Keys(c.st.Minions)) {
+	for _, name := range c.names {
 		if n := c.st.Minions[name]; n.Address.IsValid() {
 			t.Minions = append(t.Minions, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
 		}
 	}
-	for b := range c.st.Bindings.All() {
-		if ready := c.ready(b); ready != b.Serving {
+	if len(c.st.Minions) > len(c.names) { // one that nobody told of in this step
+		t.Minions = nil
+		for _, name := range slices.Sorted(maps.Keys(c.st.Minions)) {
+			if n := c.st.Minions[name]; n.Address.IsValid() {
+				t.Minions = append(t.Minions, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
+			}
+		}
+	}
+	for _, id := range c.unrested() {
+		if b := c.st.Bindings.Get(id); c.ready(b) != b.Serving {
 			now := *b
-			now.Serving = ready
+			now.Serving = !b.Serving
 			c.put(now)
 		}
 	}
-	if c.set != nil {
-		t.Services = c.routes()
+	is := &routed{set: c.set, bindings: c.st.Bindings.token(), peers: t.Minions, settings: [2]netip.Prefix{c.in.Settings.PortalNet, c.in.Settings.PodNet},
+		public: c.in.Settings.PublicNets, portals: c.portalsToken}
+	if was := c.in.State.routed; was.same(is) {
+		is, t.Services = was, c.st.Routes
+		c.plan.Warnings, c.plan.Changes = append(c.plan.Warnings, is.warnings...), append(c.plan.Changes, is.changes...)
+	} else {
+		warned, changed := len(c.plan.Warnings), len(c.plan.Changes)
+		if c.set != nil {
+			t.Services = c.routes()
+		}
+		is.warnings, is.changes = slices.Clone(c.plan.Warnings[warned:]), slices.Clone(c.plan.Changes[changed:])
+		is.bindings = c.st.Bindings.token() // what was noted of them since makes no difference
 	}
-	b, err := json.Marshal(t)
-	if err != nil {
-		panic("reconcile: marshal table: " + err.Error())
+	same := sameServices(c.st.Routes, t.Services)
+	if !same {
+		c.routeChanges(t.Services)
 	}
-	c.noteRouted(t.Services)
-	c.routeChanges(t.Services)
-	if h := schema.HashBytes(b); h != c.st.TableHash || c.st.Table.Epoch != c.st.Epoch {
+	if h := hashPeers(t.Minions); !same || h != c.st.TableHash || c.st.Table.Epoch != c.st.Epoch {
 		c.st.TableHash = h
 		c.st.Table = assignment.Generation{Epoch: c.st.Epoch, Counter: c.st.Table.Counter + 1}
 	}
-	c.st.Routes = t.Services
+	c.st.Routes, c.st.routed = t.Services, is
 	t.Generation = c.st.Table
 	c.plan.Table = t
 }
 
-// noteRouted marks the instances that a table has as endpoints.
-func (c *step) noteRouted(services []netproxy.Service) {
-	at := map[netip.Addr]bool{}
-	for _, s := range services {
-		for _, e := range s.Endpoints {
-			at[e.Addr()] = true
-		}
+// sameServices tells whether both are routed alike.
+func sameServices(x, y []netproxy.Service) bool {
+	if len(x) > 0 && len(x) == len(y) && &x[0] == &y[0] {
+		return true
 	}
-	for b := range c.st.Bindings.All() {
-		if at[b.Address] && !b.Routed {
-			now := *b
-			now.Routed = true
-			c.put(now)
-		}
+	return slices.EqualFunc(x, y, func(a, b netproxy.Service) bool { return reflect.DeepEqual(a, b) })
+}
+
+// hashPeers tells where minions are.
+func hashPeers(peers []assignment.Peer) string {
+	var b []byte
+	for _, p := range peers {
+		b = append(b, p.Name...)
+		b = append(b, ' ')
+		b = p.Address.AppendTo(b)
+		b = append(b, ' ')
+		b = p.Network.AppendTo(b)
+		b = append(b, '\n')
 	}
+	return schema.HashBytes(b)
 }
 
 // routes lists every service port with its addresses and ready endpoints.
 func (c *step) routes() []netproxy.Service {
-	pods := selection{} // that may be endpoints
-	held := map[netip.AddrPort]string{}
-	for b := range c.st.Bindings.All() {
-		if b.Serving {
-			pods.add(b)
-		}
-		for i := range b.Spec.Containers {
-			for _, p := range b.Spec.Containers[i].Ports {
-				if p.HostPort != 0 && p.Protocol.Proto() == schema.TCP {
-					held[netip.AddrPortFrom(c.st.Minions[b.Minion].Address, p.HostPort)] = b.Pod
-				}
-			}
-		}
+	t := c.st.Bindings.t
+	if t == nil {
+		t = &bindingTable{}
 	}
+	serving, held := c.serving(t)
 	own := map[netip.Addr]bool{}
 	for _, n := range c.st.Minions {
 		own[n.Address] = true
-	}
-	declared := selection{}
-	for _, p := range c.set.Pods {
-		declared.add(&Binding{Namespace: p.Namespace, Labels: p.Labels})
-	}
-	for _, r := range c.set.ReplicationControllers {
-		declared.add(&Binding{Namespace: r.Namespace, Labels: r.Spec.Template.Labels})
 	}
 	var out []netproxy.Service
 	byHand := map[schema.Key]*schema.Endpoints{}
 	for _, e := range c.set.Endpoints {
 		byHand[e.Key()] = e
 	}
+	written := map[netip.Addr]bool{} // endpoints of people
+	var enter []int32                // bindings that are endpoints for the first time
+	var endpoints []int32
 	for _, s := range c.set.Services {
 		if missing := s.Spec.Needs(); len(missing) > 0 {
 			c.change(Change{Verb: Create, Object: s.Key(), Reason: "it is not routed", Waiting: needs(missing) + ", which this release does not route yet", Blocked: true})
 			continue
 		}
-		if len(s.Spec.Selector) > 0 && len(declared.of(s)) == 0 {
+		if len(s.Spec.Selector) > 0 && !c.selectsAny(s) {
 			c.warn("%s selects %s, which no declared pod has: it refuses connections", s.Key(), pairs(s.Spec.Selector))
 		}
 		portal := c.st.Objects[s.Key().String()].Portal
-		public, endpoints := c.publicIPs(s, own), pods.of(s)
+		public := c.publicIPs(s, own)
+		endpoints = endpoints[:0]
+		for _, o := range serving.of(s.Namespace, s.Spec.Selector) {
+			endpoints = t.selected(endpoints, o, s.Spec.Selector)
+		}
 		for _, p := range s.Spec.Ports {
 			r := netproxy.Service{Namespace: s.Namespace, Name: s.Name, PortName: p.Name, Protocol: string(p.Protocol.Proto()), Port: p.Port}
 			if portal.IsValid() {
@@ -118,15 +148,33 @@ func (c *step) routes() []netproxy.Service {
 				}
 				r.Addresses = append(r.Addresses, a)
 			}
-			for _, b := range endpoints {
-				if port := targetPort(p, b.Spec); port != 0 {
-					r.Endpoints = append(r.Endpoints, netip.AddrPortFrom(b.Address, port))
-				} else {
+			if len(endpoints) > 0 {
+				r.Endpoints = make([]netip.AddrPort, 0, len(endpoints))
+			}
+			var spec *schema.PodSpec
+			var port uint16
+			for _, n := range endpoints {
+				b := t.all[n]
+				if b.Spec != spec {
+					spec, port = b.Spec, targetPort(p, b.Spec)
+				}
+				if port == 0 {
 					c.warn("%s: pod %q has no port for service port %d", s.Key(), b.Pod, p.Port)
+					continue
+				}
+				r.Endpoints = append(r.Endpoints, netip.AddrPortFrom(b.Address, port))
+				if !b.Routed && len(r.Addresses) > 0 {
+					enter = append(enter, n)
 				}
 			}
 			if e := byHand[schema.Key{Kind: schema.KindEndpoints, Namespace: s.Namespace, Name: s.Name}]; e != nil && len(s.Spec.Selector) == 0 {
 				r.Endpoints = handwritten(e, p)
+				for _, e := range r.Endpoints {
+					written[e.Addr()] = true
+				}
+			}
+			if len(r.Endpoints) == 0 {
+				r.Endpoints = nil
 			}
 			slices.SortFunc(r.Endpoints, netip.AddrPort.Compare)
 			r.Endpoints = slices.Compact(r.Endpoints)
@@ -135,7 +183,91 @@ func (c *step) routes() []netproxy.Service {
 			}
 		}
 	}
+	if len(written) > 0 {
+		for n, b := range t.all {
+			if b != nil && !b.Routed && written[b.Address] {
+				enter = append(enter, int32(n))
+			}
+		}
+	}
+	for _, n := range enter {
+		if b := *t.all[n]; !b.Routed { // a table has it as an endpoint
+			b.Routed = true
+			c.put(b)
+		}
+	}
 	return out
+}
+
+// serving finds the owners of instances that may be endpoints, by their labels, and who holds which host ports.
+func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrPort]string) {
+	serving, held = selection{}, map[netip.AddrPort]string{}
+	for o, list := range t.owners.lists {
+		var labels map[string]string
+		var spec *schema.PodSpec
+		ports := false
+		for i, n := range list {
+			b := t.all[n]
+			if b.Spec != spec {
+				spec, ports = b.Spec, holdsPorts(b.Spec)
+			}
+			if ports {
+				for i := range b.Spec.Containers {
+					for _, p := range b.Spec.Containers[i].Ports {
+						if p.HostPort != 0 && p.Protocol.Proto() == schema.TCP {
+							held[netip.AddrPortFrom(c.st.Minions[b.Minion].Address, p.HostPort)] = b.Pod
+						}
+					}
+				}
+			}
+			if b.Serving && (i == 0 || labels == nil || !oneMap(labels, b.Labels)) {
+				labels = b.Labels
+				serving.add(b.Namespace, b.Labels, int32(o))
+			}
+		}
+	}
+	return serving, held
+}
+
+// holdsPorts tells whether a pod has host ports.
+func holdsPorts(s *schema.PodSpec) bool {
+	for i := range s.Containers {
+		for _, p := range s.Containers[i].Ports {
+			if p.HostPort != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// selected appends the instances of an owner that may be endpoints of what has the selector.
+func (t *bindingTable) selected(out []int32, o int32, selector map[string]string) []int32 {
+	var labels map[string]string
+	matches := false
+	for _, n := range t.owners.lists[o] {
+		b := t.all[n]
+		if !b.Serving {
+			continue
+		}
+		if labels == nil || !oneMap(labels, b.Labels) {
+			labels, matches = b.Labels, schema.Selects(selector, b.Labels)
+		}
+		if matches {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// selectsAny tells whether a service selects a declared pod.
+func (c *step) selectsAny(s *schema.Service) bool {
+	for _, i := range c.of.selects.of(s.Namespace, s.Spec.Selector) {
+		if schema.Selects(s.Spec.Selector, c.of.workloads[i].labels) {
+			return true
+		}
+	}
+	return false
 }
 
 // handwritten is what a service port leads to by the endpoints that people wrote: ports of the same name.
@@ -164,27 +296,49 @@ func needs(f []schema.Feature) string {
 	return "needs " + strings.Join(out, ", ")
 }
 
-// selection finds the bindings that a service selects without looking at all: they are listed by namespace and each label.
-type selection map[[3]string][]*Binding
+// selection finds what has labels without looking at all: numbers are listed by namespace and each label, once in a row.
+type selection map[[3]string][]int32
 
-func (s selection) add(b *Binding) {
-	for k, v := range b.Labels {
-		s[[3]string{b.Namespace, k, v}] = append(s[[3]string{b.Namespace, k, v}], b)
+func (s selection) add(namespace string, labels map[string]string, n int32) {
+	for k, v := range labels {
+		at := [3]string{namespace, k, v}
+		if l := s[at]; len(l) == 0 || l[len(l)-1] != n {
+			s[at] = append(l, n)
+		}
 	}
 }
 
-// of lists them in the order in which they were added.
-func (s selection) of(v *schema.Service) (out []*Binding) {
-	var fewest []*Binding
+// of lists those that have one of a selector's labels, in the order in which they were added: all that it selects are among
+// them.
+func (s selection) of(namespace string, selector map[string]string) (fewest []int32) {
 	first := true
-	for k, value := range v.Spec.Selector {
-		if l := s[[3]string{v.Namespace, k, value}]; first || len(l) < len(fewest) {
+	for k, value := range selector {
+		if l := s[[3]string{namespace, k, value}]; first || len(l) < len(fewest) {
 			fewest, first = l, false
 		}
 	}
-	for _, b := range fewest {
-		if schema.Selects(v.Spec.Selector, b.Labels) {
-			out = append(out, b)
+	return fewest
+}
+
+// pool is bindings that services select from.
+type pool struct {
+	bindings []*Binding
+	labelled selection
+}
+
+func (p *pool) add(b *Binding) {
+	if p.labelled == nil {
+		p.labelled = selection{}
+	}
+	p.labelled.add(b.Namespace, b.Labels, int32(len(p.bindings)))
+	p.bindings = append(p.bindings, b)
+}
+
+// of are those that a service selects, in the order in which they were added.
+func (p *pool) of(s *schema.Service) (out []*Binding) {
+	for _, i := range p.labelled.of(s.Namespace, s.Spec.Selector) {
+		if schema.Selects(s.Spec.Selector, p.bindings[i].Labels) {
+			out = append(out, p.bindings[i])
 		}
 	}
 	return out
@@ -254,7 +408,7 @@ func (c *step) routeChanges(now []netproxy.Service) {
 		x, had := before[k]
 		y, has := after[k]
 		ch := Change{Verb: Route, Object: schema.Key{Kind: schema.KindService, Namespace: k.namespace, Name: k.name}}
-		addresses, endpoints := fmt.Sprint(x.Addresses) != fmt.Sprint(y.Addresses), !slices.Equal(x.Endpoints, y.Endpoints)
+		addresses, endpoints := !slices.Equal(x.Addresses, y.Addresses), !slices.Equal(x.Endpoints, y.Endpoints)
 		switch {
 		case !had:
 			ch.Reason = fmt.Sprintf("port %d is new at %s with %d ready endpoints", k.port, words(y.Addresses), len(y.Endpoints))
@@ -295,6 +449,10 @@ func words[T fmt.Stringer](all []T) string {
 // withdraw moves draining instances on: it notes the first table without them, and lets them stop once every minion that
 // holds a lease has acknowledged that table, or after the drain timeout.
 func (c *step) withdraw() {
+	ids := c.leavingIDs()
+	if len(ids) == 0 {
+		return
+	}
 	var leased []string
 	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) { // one that has not reported yet may route all the same
 		if c.seen(c.in.Minions[name]) && c.st.Minions[name].Lost.IsZero() {
@@ -307,7 +465,7 @@ func (c *step) withdraw() {
 			oldest = t
 		}
 	}
-	for _, id := range c.st.Bindings.IDs() {
+	for _, id := range ids {
 		b := c.binding(id)
 		if b.Phase != assignment.Drain {
 			continue
@@ -347,7 +505,7 @@ func (c *step) withdraw() {
 // that it is gone, and not that the agent has not heard of it. What never left Prepare never ran. Addresses rest, so that a
 // packet or a report that was already on its way does no harm.
 func (c *step) release() {
-	for _, id := range c.st.Bindings.IDs() {
+	for _, id := range c.leavingIDs() {
 		b := c.binding(id)
 		m := c.in.Minions[b.Minion]
 		if b.Phase != assignment.Stop || c.before(id).Phase != assignment.Stop || m.Report == nil || m.Reported.Before(b.Since) || c.observedOf(id) != nil {
@@ -360,15 +518,31 @@ func (c *step) release() {
 	}
 }
 
-// assign gives every minion what it is to run.
+// assign gives every minion what it is to run. What a minion had already is not made again.
 func (c *step) assign() {
-	c.plan.Assignments = map[string]assignment.Assignment{}
-	for name, n := range c.st.Minions {
-		c.plan.Assignments[name] = assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
-	}
+	c.plan.Assignments = make(map[string]assignment.Assignment, len(c.st.Minions))
 	specs := map[string][]byte{} // by hash, which a found instance need not have of its empty spec
-	for _, id := range c.st.Bindings.IDs() {
-		b := c.binding(id)
+	t := c.st.Bindings.t
+	for name, n := range c.st.Minions {
+		a := assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
+		if t != nil {
+			if m, ok := t.minions.number.get(name); ok {
+				if t.assigned[m] == nil {
+					t = c.edit()
+					t.assigned[m] = instances(t, m, specs)
+				}
+				a.Instances = t.assigned[m]
+			}
+		}
+		c.plan.Assignments[name] = a
+	}
+}
+
+// instances are those of a minion, by id.
+func instances(t *bindingTable, m int32, specs map[string][]byte) []assignment.Instance {
+	out := make([]assignment.Instance, 0, len(t.minions.lists[m]))
+	for _, n := range t.minions.lists[m] {
+		b := t.all[n]
 		spec := specs[b.Hash]
 		if spec == nil || len(b.Spec.Containers) == 0 {
 			spec = b.Spec.CanonicalJSON()
@@ -376,14 +550,10 @@ func (c *step) assign() {
 				specs[b.Hash] = spec
 			}
 		}
-		a, ok := c.plan.Assignments[b.Minion]
-		if !ok {
-			continue
-		}
-		a.Instances = append(a.Instances, assignment.Instance{
+		out = append(out, assignment.Instance{
 			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: b.Pod, Controller: b.Controller, Created: b.Created, Hash: b.Hash,
 			Spec: spec, Address: b.Address, Env: b.Env, Phase: b.Phase,
 		})
-		c.plan.Assignments[b.Minion] = a
 	}
+	return out
 }

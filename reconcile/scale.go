@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -32,21 +31,17 @@ func number(controller, pod string) int {
 	return n
 }
 
-// numbers are the replicas that have an instance in Run or Prepare, by controller.
-func (c *step) numbers() map[string]map[int]replica {
-	out := map[string]map[int]replica{}
-	for b := range c.st.Bindings.All() {
+// numbers are the replicas of a controller that have an instance in Run or Prepare.
+func (c *step) numbers(k schema.Key) map[int]replica {
+	out := map[int]replica{}
+	for b := range c.st.Bindings.Of(k) {
 		n := number(b.Controller, b.Pod)
 		if n < 0 || b.Controller == "" || b.Phase != assignment.Run && b.Phase != assignment.Prepare {
 			continue
 		}
-		k := owner(b.Namespace, b.Pod, b.Controller).String()
-		if out[k] == nil {
-			out[k] = map[int]replica{}
-		}
 		r := replica{n, b.ID, c.rank(b.ID), b.Minion, b.Created}
-		if old, ok := out[k][n]; !ok || r.rank > old.rank || r.rank == old.rank && b.ID < old.id {
-			out[k][n] = r
+		if old, ok := out[n]; !ok || r.rank > old.rank || r.rank == old.rank && b.ID < old.id {
+			out[n] = r
 		}
 	}
 	return out
@@ -54,8 +49,15 @@ func (c *step) numbers() map[string]map[int]replica {
 
 // chooseNumbers says which numbers a controller's replicas have: those that it has, without the ones that go first if they
 // are too many, and the lowest free ones if they are too few.
-func (c *step) chooseNumbers(r *schema.ReplicationController, have map[int]replica) []int {
-	n := r.Spec.Count()
+func (c *step) chooseNumbers(w *workload, have map[int]replica) []int {
+	n := w.replicas
+	if len(have) == 0 && len(c.strays) == 0 {
+		fresh := make([]int, n)
+		for i := range fresh {
+			fresh[i] = i
+		}
+		return fresh
+	}
 	keep := slices.SortedFunc(maps.Values(have), func(a, b replica) int { return cmp.Compare(a.number, b.number) })
 	if n == 0 {
 		return nil
@@ -78,7 +80,7 @@ func (c *step) chooseNumbers(r *schema.ReplicationController, have map[int]repli
 	for _, x := range keep {
 		numbers[x.number] = true
 	}
-	c.findNumbers(r, n, numbers)
+	c.findNumbers(w, n, numbers)
 	for i := 0; len(numbers) < n; i++ {
 		numbers[i] = true
 	}
@@ -95,15 +97,15 @@ func goesBefore(a, b replica, on map[string]int) bool {
 
 // findNumbers adds the numbers of instances that were found and are as declared, so that a fleet that has lost its state
 // keeps its pods.
-func (c *step) findNumbers(r *schema.ReplicationController, n int, numbers map[int]bool) {
+func (c *step) findNumbers(w *workload, n int, numbers map[int]bool) {
 	if len(c.strays) == 0 {
 		return
 	}
-	_, h, _ := c.effective(r.Key(), &r.Spec.Template.Spec, nil)
+	_, h, _ := c.effective(w)
 	var found []int
 	for _, s := range c.strays {
-		if i := s.status; i.Namespace == r.Namespace && i.Controller == r.Name && i.Hash == h {
-			found = append(found, number(r.Name, i.Pod))
+		if i := s.status; i.Namespace == w.key.Namespace && i.Controller == w.controller && i.Hash == h {
+			found = append(found, number(w.controller, i.Pod))
 		}
 	}
 	slices.Sort(found)
@@ -117,12 +119,24 @@ func (c *step) findNumbers(r *schema.ReplicationController, n int, numbers map[i
 // surplus says for each controller how many of its pods go when a set comes into force.
 func (c *step) surplus(next *schema.Set) map[string]int {
 	out := map[string]int{}
-	have := c.numbers()
 	for _, r := range next.ReplicationControllers {
-		out[r.Key().String()] = max(len(have[r.Key().String()])-r.Spec.Count(), 0)
+		if n := len(c.running(r.Key())) - r.Spec.Count(); n > 0 {
+			out[r.Key().String()] = n
+		}
+	}
+	return out
+}
+
+// running are the numbers of a controller's replicas that have an instance in Run or Prepare.
+func (c *step) running(k schema.Key) map[int]bool {
+	out := map[int]bool{}
+	for b := range c.st.Bindings.Of(k) {
+		if n := number(b.Controller, b.Pod); n >= 0 && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
+			out[n] = true
+		}
 	}
 	return out
 }
 
 // podName is the name of a controller's pod.
-func podName(controller string, n int) string { return fmt.Sprintf("%s-%d", controller, n) }
+func podName(controller string, n int) string { return controller + "-" + strconv.Itoa(n) }

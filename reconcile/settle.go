@@ -33,7 +33,7 @@ func Settle(in Input) (Input, []Change, error) {
 			left += 12 * p.State.Bindings.Len()
 		}
 		before := in.State.Sequence
-		rested := p.State.Bindings.Len() == in.State.Bindings.Len() && before == p.State.Sequence && in.State.TableHash == p.State.TableHash
+		rested := p.State.Bindings.Len() == in.State.Bindings.Len() && before == p.State.Sequence && in.State.Table == p.State.Table
 		in.State = p.State
 		in.State.Resting = nil
 		for name, m := range in.Minions {

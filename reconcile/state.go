@@ -28,6 +28,15 @@ type State struct {
 	Objects    map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
 	Minions    map[string]Node          `json:"minions"`           // by name
 	Resting    map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
+
+	memo // says nothing that the other fields do not
+}
+
+// memo keeps what a step worked out of a state, so that the next need not. It is in no JSON: a state without it gives the same
+// plans.
+type memo struct {
+	derived *derived // of Accepted; nil where nobody looked yet
+	routed  *routed  // what Routes are of; nil where nobody knows
 }
 
 // Binding is the decision that one instance of a pod lives on one minion. One that is in a State is not changed any more.
@@ -111,5 +120,14 @@ func (s State) Equal(o State) bool {
 		return false
 	}
 	s.Bindings, o.Bindings = Bindings{}, Bindings{}
+	s.memo, o.memo = memo{}, memo{}
 	return reflect.DeepEqual(s, o)
+}
+
+// portals is the token of the portal IPs that the routes were made with.
+func (s State) portals() *token {
+	if s.routed == nil {
+		return nil
+	}
+	return s.routed.portals
 }

@@ -154,7 +154,8 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 		k := owner(i.Binding.Namespace, i.Binding.Pod, i.Binding.Controller)
 		byOwner[k] = append(byOwner[k], i)
 	}
-	pods, ready := selection{}, map[string]bool{}
+	var pods pool
+	ready := map[string]bool{}
 	for i := range instances {
 		if b := &instances[i].Binding; b.Phase == assignment.Run {
 			pods.add(b)
@@ -290,7 +291,7 @@ func group(changes []Change) (out []grouped) {
 }
 
 // service is the status of a service: healthy if it has an address and a ready pod.
-func (c *step) service(s *schema.Service, pods selection, ready map[string]bool, changes []Change) ObjectStatus {
+func (c *step) service(s *schema.Service, pods pool, ready map[string]bool, changes []Change) ObjectStatus {
 	o := ObjectStatus{Key: s.Key(), Sync: Synced, Health: Healthy}
 	if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
 		o.Portal = p.String()

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -19,6 +18,7 @@ type want struct {
 	labels      map[string]string
 	annotations map[string]string
 	rolls       map[string]string // annotations of the controller itself
+	asks        *asks             // of all pods of the workload
 }
 
 // MinReady is how long an instance with these annotations must run to be ready.
@@ -36,26 +36,30 @@ func validMinReady(v string) bool {
 	return err == nil && n >= 0 && n < 1e6
 }
 
-// wants lists every declared pod in a fixed order. Which numbers a controller's replicas have is decided once in a step.
+// wants lists the declared pods of all workloads that are not at rest, in the order of their keys. Which numbers a controller's
+// replicas have is decided once in a step.
 func (c *step) wants() []want {
-	if c.wanted != nil {
-		return c.wanted
-	}
-	out := []want{}
-	have := c.numbers()
-	for _, p := range c.set.Pods {
-		spec, h, annotations := c.effective(p.Key(), &p.Spec, p.Annotations)
-		out = append(out, want{p.Key(), p.Name, "", spec, h, p.Labels, annotations, nil})
-	}
-	for _, r := range c.set.ReplicationControllers {
-		t := &r.Spec.Template
-		spec, h, annotations := c.effective(r.Key(), &t.Spec, withMinReady(t.Annotations, r.Spec.MinReadySeconds))
-		for _, i := range c.chooseNumbers(r, have[r.Key().String()]) {
-			out = append(out, want{r.Key(), podName(r.Name, i), r.Name, spec, h, t.Labels, annotations, r.Annotations})
+	if c.wanted == nil {
+		c.wanted = []want{}
+		for _, w := range c.busy {
+			c.wanted = append(c.wanted, c.wantsOf(w)...)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b want) int { return a.key.Compare(b.key) })
-	c.wanted = out
+	return c.wanted
+}
+
+// wantsOf lists the pods of a workload.
+func (c *step) wantsOf(w *workload) (out []want) {
+	spec, h, annotations := c.effective(w)
+	of := want{key: w.key, pod: w.key.Name, spec: spec, hash: h, labels: w.labels, annotations: annotations, asks: &asks{}}
+	if w.controller == "" {
+		return []want{of}
+	}
+	of.controller, of.rolls = w.controller, w.rolls
+	for _, i := range c.chooseNumbers(w, c.numbers(w.key)) {
+		of.pod = podName(w.controller, i)
+		out = append(out, of)
+	}
 	return out
 }
 
@@ -77,17 +81,22 @@ func slot(namespace, pod, controller string) string {
 	return namespace + "/" + controller + "/" + pod
 }
 
-// slots are the bindings by slot, each sorted from old to new.
+// slots are the bindings by slot, each sorted from old to new, without those of workloads that are at rest.
 func (c *step) slots() map[string][]string {
 	out := map[string][]string{}
-	for b := range c.st.Bindings.All() {
-		s := slot(b.Namespace, b.Pod, b.Controller)
-		out[s] = append(out[s], b.ID)
+	t := c.st.Bindings.t
+	if t == nil {
+		return out
 	}
-	for _, ids := range out {
-		slices.SortFunc(ids, func(x, y string) int {
-			return c.st.Bindings.Get(x).compareAge(c.st.Bindings.Get(y))
-		})
+	for o, list := range t.owners.lists {
+		if o < len(c.restingOwner) && c.restingOwner[o] {
+			continue
+		}
+		for _, n := range list {
+			b := t.all[n]
+			s := slot(b.Namespace, b.Pod, b.Controller)
+			out[s] = append(out[s], b.ID)
+		}
 	}
 	return out
 }

@@ -1,0 +1,246 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+
+	"reconciler/reconcile/assignment"
+	"reconciler/schema"
+)
+
+// workload is a declared pod or controller, with what is worked out of it once.
+type workload struct {
+	key         schema.Key
+	name        string        // key as text
+	object      schema.Object // as it is declared
+	spec        *schema.PodSpec
+	hash        string // of spec
+	labels      map[string]string
+	annotations map[string]string // of its pods
+	controller  string            // its name; "" for a pod
+	rolls       map[string]string // annotations of the controller
+	replicas    int
+	rollback    string // what its annotations say
+	odd         bool   // an annotation is to be warned of in every step
+}
+
+// derived is what is worked out of a set once, for all steps in which that is in force.
+type derived struct {
+	set       *schema.Set
+	workloads []*workload // in the order of their keys
+	by        map[schema.Key]*workload
+	services  map[schema.Key]*schema.Service
+	selects   selection // what is declared, by labels
+}
+
+// derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
+func derive(set *schema.Set, before *derived) *derived {
+	if before != nil && before.set == set {
+		return before
+	}
+	if before == nil {
+		before = &derived{}
+	}
+	d := &derived{set: set, by: map[schema.Key]*workload{}, services: map[schema.Key]*schema.Service{}, selects: selection{}}
+	if set == nil {
+		return d
+	}
+	d.workloads = make([]*workload, 0, len(set.Pods)+len(set.ReplicationControllers))
+	add := func(o schema.Object, make func() *workload) {
+		w := before.by[o.Key()]
+		if w == nil || w.object != o {
+			w = make()
+			w.key, w.object = o.Key(), o
+			w.name, w.hash = w.key.String(), w.spec.Hash()
+			v, ok := w.annotations[AnnotationMinReady]
+			w.odd = ok && !validMinReady(v)
+		}
+		d.workloads, d.by[w.key] = append(d.workloads, w), w
+	}
+	for _, p := range set.Pods {
+		add(p, func() *workload {
+			return &workload{spec: &p.Spec, labels: p.Labels, annotations: p.Annotations, replicas: 1, rollback: p.Annotations[schema.AnnotationRollback]}
+		})
+	}
+	for _, r := range set.ReplicationControllers {
+		add(r, func() *workload {
+			t := &r.Spec.Template
+			return &workload{spec: &t.Spec, labels: t.Labels, annotations: withMinReady(t.Annotations, r.Spec.MinReadySeconds), controller: r.Name,
+				rolls: r.Annotations, replicas: r.Spec.Count(), rollback: r.Annotations[schema.AnnotationRollback]}
+		})
+	}
+	slices.SortStableFunc(d.workloads, func(a, b *workload) int { return a.key.Compare(b.key) })
+	for i, w := range d.workloads {
+		d.selects.add(w.key.Namespace, w.labels, int32(i))
+	}
+	for _, s := range set.Services {
+		d.services[s.Key()] = s
+	}
+	return d
+}
+
+// replicas are the declared number of pods of a controller, 0 if it is not declared.
+func (d *derived) replicas(k schema.Key) int {
+	if w := d.by[k]; w != nil && w.controller != "" {
+		return w.replicas
+	}
+	return 0
+}
+
+// priority is that of the pods that a workload is to have.
+func (c *step) priority(w *workload) int32 {
+	spec, _, _ := c.effective(w)
+	return spec.Priority
+}
+
+// findBusy finds the workloads for which there may be something to do. The others are at rest: they have just the instances that
+// are declared, ready and in the routes, and nothing is noted of them that is to change. Most of a large fleet is, in most
+// steps, and nothing more is asked of it.
+func (c *step) findBusy() {
+	t := c.st.Bindings.t
+	c.resting = map[schema.Key]bool{}
+	c.busy = nil
+	if t != nil {
+		c.restingOwner = make([]bool, len(t.owners.keys))
+	}
+	odd := map[schema.Key]bool{} // of which something was found that nobody knows
+	for _, s := range c.strays {
+		odd[owner(s.status.Namespace, s.status.Pod, s.status.Controller)] = true
+	}
+	views := c.viewMinions()
+	for _, w := range c.of.workloads {
+		o := int32(-1)
+		if t != nil {
+			if n, ok := t.owners.number.get(w.key); ok {
+				o = n
+			}
+		}
+		_, suspended := c.suspended[w.key]
+		if !suspended && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o, views) {
+			c.resting[w.key] = true
+			if o >= 0 {
+				c.restingOwner[o] = true
+			}
+			continue
+		}
+		c.busy = append(c.busy, w)
+	}
+}
+
+// restsInRecord tells whether nothing is to be noted of a workload whose pods are all there and ready.
+func (c *step) restsInRecord(w *workload) bool {
+	r := c.st.Objects[w.name]
+	if r.UID == "" || r.Update != nil || r.Quarantine != nil {
+		return false
+	}
+	return w.replicas == 0 || r.Healthy != nil && r.Healthy.Hash == w.hash && sameMap(r.Healthy.Annotations, w.annotations)
+}
+
+// minionView is what is asked of a minion for each of its instances.
+type minionView struct {
+	calm bool // it is known, not lost, and no taint expels from it
+}
+
+// viewMinions looks at the minions that have bindings, by their numbers in the table.
+func (c *step) viewMinions() []minionView {
+	t := c.st.Bindings.t
+	if t == nil {
+		return nil
+	}
+	views := make([]minionView, len(t.minions.keys))
+	for _, m := range t.minions.sorted {
+		name := t.minions.keys[m]
+		n, known := c.st.Minions[name]
+		views[m].calm = known && n.Lost.IsZero() && len(n.Tainted) == 0
+	}
+	return views
+}
+
+// restsInFleet tells whether a workload has all its instances, and each as it is to be. o is its number as an owner, -1 if it
+// has none.
+func (c *step) restsInFleet(w *workload, o int32, views []minionView) bool {
+	if o < 0 {
+		return w.replicas == 0
+	}
+	t := c.st.Bindings.t
+	list := t.owners.lists[o]
+	if len(list) != w.replicas {
+		return false
+	}
+	width := 2*w.replicas + 64
+	if w.controller != "" {
+		words := (width + 63) / 64
+		if cap(c.numbersSeen) < words {
+			c.numbersSeen = make([]uint64, words)
+		}
+		c.numbersSeen = c.numbersSeen[:words]
+		clear(c.numbersSeen)
+	}
+	for _, n := range list {
+		b := t.all[n]
+		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !views[t.minion[n]].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
+			return false
+		}
+		if w.controller == "" {
+			continue
+		}
+		i := number(w.controller, b.Pod)
+		if i < 0 || i >= width || c.numbersSeen[i/64]&(1<<(i%64)) != 0 {
+			return false
+		}
+		c.numbersSeen[i/64] |= 1 << (i % 64)
+	}
+	return true
+}
+
+// rouse makes a workload that is at rest busy, before something of it is changed: what follows from that is decided when its
+// turn comes.
+func (c *step) rouse(k schema.Key) {
+	if !c.resting[k] {
+		return
+	}
+	w := c.of.by[k]
+	delete(c.resting, k)
+	if n, ok := c.st.Bindings.t.owners.number.get(k); ok {
+		c.restingOwner[n] = false
+	}
+	c.busy = append(c.busy, w)
+	slices.SortFunc(c.busy, func(a, b *workload) int { return a.key.Compare(b.key) })
+	wants := c.wantsOf(w)
+	c.wanted = append(c.wanted, wants...)
+	slices.SortStableFunc(c.wanted, func(a, b want) int { return a.key.Compare(b.key) })
+	for b := range c.st.Bindings.Of(k) {
+		s := slot(b.Namespace, b.Pod, b.Controller)
+		c.slotIDs[s] = append(c.slotIDs[s], b.ID)
+	}
+	c.slotsWanted = nil
+	c.lookAtRollouts(wants, c.slotIDs)
+	p := wants[0].spec.Priority
+	c.queue[p] = append(c.queue[p], wants...)
+}
+
+// isWanted tells whether the pod that an instance is of is declared.
+func (c *step) isWanted(b *Binding) bool {
+	k := owner(b.Namespace, b.Pod, b.Controller)
+	if c.resting[k] {
+		return true
+	}
+	if c.of.by[k] == nil {
+		return false
+	}
+	return c.declared()[slot(b.Namespace, b.Pod, b.Controller)]
+}
+
+// leavingIDs are the instances that drain or stop, sorted.
+func (c *step) leavingIDs() []string {
+	t := c.st.Bindings.t
+	if t == nil || len(t.leaving) == 0 {
+		return nil
+	}
+	ids := make([]string, 0, len(t.leaving))
+	for n := range t.leaving {
+		ids = append(ids, t.all[n].ID)
+	}
+	slices.SortFunc(ids, strings.Compare)
+	return ids
+}
