@@ -16,11 +16,15 @@ func (c *step) freeNetwork() (netip.Prefix, bool) {
 		}
 	}
 	net := c.in.Settings.PodNet
-	for a := net.Masked().Addr(); net.Contains(a); {
+	first := c.nextNetwork // none before it is free
+	if !net.Contains(first) {
+		first = net.Masked().Addr()
+	}
+	for a := first; net.Contains(a); {
 		four := a.As4()
 		// The first /24 is left out, so that minion n has network n as in 2014.
 		if a != net.Masked().Addr() && !c.networks[a] {
-			c.networks[a] = true
+			c.networks[a], c.nextNetwork = true, a
 			return netip.PrefixFrom(a, 24), true
 		}
 		if four[2]++; four[2] == 0 {
@@ -94,10 +98,13 @@ func (c *step) podAddress(minion string) (netip.Addr, bool) {
 		a := h.net.As4()
 		a[3] += byte(n)
 		if address := netip.AddrFrom4(a); net.Contains(address.Next()) {
-			if _, rests := c.st.Resting[address]; !rests {
-				h.taken[n] = true
-				return address, true
+			if len(c.st.Resting) > 0 {
+				if _, rests := c.st.Resting[address]; rests {
+					continue
+				}
 			}
+			h.taken[n] = true
+			return address, true
 		}
 	}
 	return netip.Addr{}, false

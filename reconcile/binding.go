@@ -120,6 +120,7 @@ func (w *want) demand() place.Demand {
 // asks is what all pods of a workload have in common, once it was asked for.
 type asks struct {
 	demand *place.Demand
+	none   bool   // there is no instance of any of them before this step
 	code   Code   // why those are made that are not there
 	scaled string // the same for people, where there are more than before
 }

@@ -216,6 +216,15 @@ func (s *Bindings) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// has tells whether there is one of a pod without controller, or of a controller.
+func (s Bindings) has(owner schema.Key) bool {
+	if s.t == nil {
+		return false
+	}
+	_, ok := s.t.owners.number.get(owner)
+	return ok
+}
+
 // number is the number of a binding.
 func (s Bindings) number(id string) (int32, bool) {
 	if s.t == nil {
@@ -459,7 +468,7 @@ func value(b *Binding) Binding {
 // put adds a binding, or takes the place of that with its id.
 func (c *step) put(b Binding) {
 	if n, added := c.edit().put(&b); added && int(n) < len(c.seenAs) {
-		c.seenAs[n] = nil // of another, that had the number before
+		c.seenAs[n], c.readiness[n] = nil, unsure // of another, that had the number before
 	}
 }
 

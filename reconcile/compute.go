@@ -64,6 +64,7 @@ type step struct {
 	ownObjects    bool                         // st.Objects is this step's own
 	ownMinions    bool                         // and st.Minions
 	seenAs        []*assignment.InstanceStatus // by number of the binding, as its own minion reports it
+	readiness     []readiness                  // by the same number
 	strays        []stray
 	wanted        []want                       // see wants; nil until they were asked for
 	rollouts      map[string]*rollout          // by controller
@@ -76,23 +77,16 @@ type step struct {
 	slotIDs       map[string][]string          // see slots
 	queue         map[int32][]want             // still to be decided, by priority
 	portalsToken  *token                       // another if a portal IP changed in this step
-	lastMinion    lastMinion                   // see readyAs
 	missing       map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
 	taken         map[string]*hosts            // pod addresses in use, by minion, of those that were asked for
 	portals       map[netip.Addr]bool          // of records
 	networks      map[netip.Addr]bool          // pod networks of minions
+	nextNetwork   netip.Addr                   // see freeNetwork
 	services      map[string][]*schema.Service // by namespace
 	nodes         map[string]*schema.Node      // what Git says of minions
 	lowest        *int32                       // see lowPriority
 	slotsWanted   map[string]bool              // see declared
 	env           map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
-}
-
-// lastMinion is the minion of which readiness was asked for last: it reports, and is not lost.
-type lastMinion struct {
-	name     string
-	up       bool
-	reported time.Time
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
@@ -308,8 +302,8 @@ func (c *step) room() *place.Fleet {
 		}
 		for _, n := range t.minions.lists[m] {
 			b, o := t.all[n], t.owner[n]
-			if before := c.in.State.Bindings.t; before != nil && int(n) < len(before.all) && before.all[n] != nil && before.all[n].ID == b.ID {
-				b = before.all[n] // what was decided in this step leaves no room yet
+			if c.began(n, b) {
+				b = c.in.State.Bindings.t.all[n] // what was decided in this step leaves no room yet
 			}
 			if x := specs[o]; x == nil || x.Spec != b.Spec || x.Hash != b.Hash || leaving(x) != leaving(b) || !sameMap(x.Labels, b.Labels) {
 				d := held(b)
@@ -354,41 +348,64 @@ func withLabels(reported, given map[string]string) map[string]string {
 	return out
 }
 
-// observe joins reports with bindings. Both are sorted by id; what is out of order is looked up.
+// observe joins reports with bindings, and says which instances in Run are ready. Bindings and reports are sorted by id; what is
+// out of order is looked up.
 func (c *step) observe() {
 	t := c.st.Bindings.t
 	if t == nil {
-		t = &bindingTable{}
-		t.ids.hash, t.minions.number.hash = hashString, hashString
+		t = (*bindingTable)(nil).edit()
 	}
-	c.seenAs = make([]*assignment.InstanceStatus, len(t.all))
+	c.seenAs, c.readiness = make([]*assignment.InstanceStatus, len(t.all)), make([]readiness, len(t.all))
 	for _, name := range c.names {
-		r := c.in.Minions[name].Report
-		if r == nil {
+		m := c.in.Minions[name]
+		lost := !c.st.Minions[name].Lost.IsZero()
+		list := t.minions.of(name)
+		if m.Report == nil {
+			for _, n := range list {
+				c.readiness[n] = readinessOf(t.all[n].Serving && !lost)
+			}
 			continue
 		}
-		list := t.minions.of(name)
 		i := 0
-		for j := range r.Instances {
-			s := &r.Instances[j]
+		for j := range m.Report.Instances {
+			s := &m.Report.Instances[j]
 			for i < len(list) && t.all[list[i]].ID < s.ID {
 				i++
 			}
-			if i < len(list) && t.all[list[i]].ID == s.ID {
-				c.seenAs[list[i]] = s
+			n, known := int32(0), i < len(list) && t.all[list[i]].ID == s.ID
+			if known {
+				n = list[i]
+			} else if n, known = t.ids.get(s.ID); !known {
+				c.strays = append(c.strays, stray{name, *s})
 				continue
 			}
-			switch n, ok := t.ids.get(s.ID); {
-			case !ok:
-				c.strays = append(c.strays, stray{name, *s})
-			case t.all[n].Minion == name:
+			if b := t.all[n]; b.Minion == name {
 				c.seenAs[n] = s
+				if b.Phase == assignment.Run {
+					c.readiness[n] = readinessOf(!lost && c.upLongEnough(b, s, m.Reported))
+				}
 			}
 		}
 	}
 	slices.SortFunc(c.strays, func(a, b stray) int {
 		return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID))
 	})
+}
+
+// readiness is what observe found out of an instance in Run.
+type readiness int8
+
+const (
+	unsure   readiness = iota // nothing
+	notReady                  // it is not ready
+	isReady                   // it is
+)
+
+func readinessOf(ready bool) readiness {
+	if ready {
+		return isReady
+	}
+	return notReady
 }
 
 // observedOf is an instance as its own minion reports it, nil if it does not.
@@ -403,9 +420,9 @@ func (c *step) observedOf(id string) *assignment.InstanceStatus {
 func (c *step) nowObserved(id string, s *assignment.InstanceStatus) {
 	n, _ := c.st.Bindings.number(id)
 	for int(n) >= len(c.seenAs) {
-		c.seenAs = append(c.seenAs, nil)
+		c.seenAs, c.readiness = append(c.seenAs, nil), append(c.readiness, unsure)
 	}
-	c.seenAs[n] = s
+	c.seenAs[n], c.readiness[n] = s, unsure
 }
 
 // minReady is how long an instance must run to be ready.
@@ -416,24 +433,24 @@ func (c *step) minReady(annotations map[string]string) time.Duration {
 // ready tells whether an instance may get traffic. One on a minion that has not reported since the server started is what it
 // was: an endpoint stays one unless it drains, and what was not ready does not become so unseen.
 func (c *step) ready(b *Binding) bool {
-	return c.readyAs(b, c.observedOf(b.ID))
-}
-
-// readyAt is ready for the binding with the number n.
-func (c *step) readyAt(n int32, b *Binding) bool {
-	if int(n) < len(c.seenAs) {
-		return c.readyAs(b, c.seenAs[n])
+	n, ok := c.st.Bindings.number(b.ID)
+	if !ok {
+		n = -1
 	}
-	return c.readyAs(b, nil)
+	return c.readyAt(n, b)
 }
 
-// readyAs is ready for an instance that is reported as o, or not at all.
-func (c *step) readyAs(b *Binding, o *assignment.InstanceStatus) bool {
+// readyAt is ready for the binding with the number n, -1 if it has none.
+func (c *step) readyAt(n int32, b *Binding) bool {
 	if b.Phase != assignment.Run {
 		return false
 	}
-	if o != nil && b.Minion == c.lastMinion.name { // most are asked for by minion
-		return c.lastMinion.up && c.upLongEnough(b, o)
+	var o *assignment.InstanceStatus
+	if n >= 0 && int(n) < len(c.seenAs) {
+		if r := c.readiness[n]; r != unsure {
+			return r == isReady
+		}
+		o = c.seenAs[n]
 	}
 	m, ok := c.in.Minions[b.Minion]
 	switch {
@@ -441,19 +458,16 @@ func (c *step) readyAs(b *Binding, o *assignment.InstanceStatus) bool {
 		return false
 	case !ok || m.Report == nil:
 		return b.Serving
-	case o == nil:
-		return false
 	}
-	c.lastMinion.name, c.lastMinion.up, c.lastMinion.reported = b.Minion, true, m.Reported
-	return c.upLongEnough(b, o)
+	return o != nil && c.upLongEnough(b, o, m.Reported)
 }
 
-// upLongEnough tells whether an instance that is reported runs for as long as it has to.
-func (c *step) upLongEnough(b *Binding, o *assignment.InstanceStatus) bool {
+// upLongEnough tells whether an instance runs for as long as it has to, by what was reported of it then.
+func (c *step) upLongEnough(b *Binding, o *assignment.InstanceStatus, then time.Time) bool {
 	if o.State != assignment.Running || o.Up.IsZero() {
 		return false
 	}
-	up := o.UpFor + max(c.now.Sub(c.lastMinion.reported), 0)
+	up := o.UpFor + max(c.now.Sub(then), 0)
 	if wait := c.minReady(b.Annotations) - up; wait > 0 {
 		c.wakeAt(c.now.Add(wait))
 		return false
@@ -585,6 +599,9 @@ func (c *step) nameWaits() {
 		id := ch.Old
 		if ch.Verb == Delete {
 			id = ch.Instance
+		}
+		if id == "" {
+			continue
 		}
 		b := c.st.Bindings.Get(id)
 		before := c.before(id).Phase

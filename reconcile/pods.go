@@ -18,6 +18,7 @@ const oneAtATime = "another replica to be replaced: one at a time"
 func (c *step) decidePods() {
 	c.slotIDs, c.queue = c.slots(), map[int32][]want{}
 	wants := c.active(c.wants(), c.slotIDs)
+	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants))
 	c.rollouts = map[string]*rollout{}
 	c.lookAtRollouts(wants, c.slotIDs)
 	for _, w := range wants {
@@ -38,6 +39,10 @@ func (c *step) decideInTurn(wants []want, slots map[string][]string) {
 	for _, w := range wants {
 		if v, ok := w.annotations[AnnotationMinReady]; ok && !validMinReady(v) {
 			c.warn("%s: annotation %s is %q, which is no number of seconds: %s is used", w.key, AnnotationMinReady, v, c.in.Settings.MinReady)
+		}
+		if w.asks.none {
+			c.decidePod(w, nil)
+			continue
 		}
 		if ids := slots[slot(w.key.Namespace, w.pod, w.controller)]; c.broken(ids) {
 			c.decidePod(w, ids)

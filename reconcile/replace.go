@@ -156,7 +156,14 @@ func (c *step) prune() {
 	for _, ch := range c.plan.Changes {
 		said[ch.Old], said[ch.Instance] = true, true
 	}
-	for _, id := range c.unrested() {
+	var ids []string
+	c.unrested(func(n int32, b *Binding) {
+		if leaving(b) || c.began(n, b) && !c.isWanted(b) { // what was bound in this step is wanted
+			ids = append(ids, b.ID)
+		}
+	})
+	slices.Sort(ids)
+	for _, id := range ids {
 		b := c.binding(id)
 		if c.isWanted(&b) {
 			if (b.Phase == assignment.Drain || b.Phase == assignment.Stop) && !said[id] && !c.lost(id) {
@@ -183,22 +190,27 @@ func (c *step) prune() {
 	}
 }
 
-// unrested are the instances of workloads that are not at rest, and those that nothing declares, sorted.
-func (c *step) unrested() (ids []string) {
+// unrested goes through the instances of workloads that are not at rest, and those that nothing declares. The order is that of
+// nothing. Bindings may be put in the place of those that are there meanwhile.
+func (c *step) unrested(do func(n int32, b *Binding)) {
 	t := c.st.Bindings.t
 	if t == nil {
-		return nil
+		return
 	}
 	for o, list := range t.owners.lists {
 		if o < len(c.restingOwner) && c.restingOwner[o] {
 			continue
 		}
 		for _, n := range list {
-			ids = append(ids, t.all[n].ID)
+			do(n, t.all[n])
 		}
 	}
-	slices.Sort(ids)
-	return ids
+}
+
+// began tells whether a binding was there before this step.
+func (c *step) began(n int32, b *Binding) bool {
+	t := c.in.State.Bindings.t
+	return t != nil && int(n) < len(t.all) && t.all[n] != nil && t.all[n].ID == b.ID
 }
 
 // explain says how the declared spec differs from an instance's.

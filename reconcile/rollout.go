@@ -92,6 +92,10 @@ func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
 			}
 			c.rollouts[k] = r
 		}
+		if w.asks.none {
+			r.unready[w.pod] = true
+			continue
+		}
 		c.lookAt(r, w, slots[slot(w.key.Namespace, w.pod, w.controller)])
 	}
 }

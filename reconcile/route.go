@@ -48,13 +48,13 @@ func (c *step) route() {
 			}
 		}
 	}
-	for _, id := range c.unrested() {
-		if b := c.st.Bindings.Get(id); c.ready(b) != b.Serving {
+	c.unrested(func(n int32, b *Binding) {
+		if c.readyAt(n, b) != b.Serving {
 			now := *b
 			now.Serving = !b.Serving
 			c.put(now)
 		}
-	}
+	})
 	is := &routed{set: c.set, bindings: c.st.Bindings.token(), peers: t.Minions, settings: [2]netip.Prefix{c.in.Settings.PortalNet, c.in.Settings.PodNet},
 		public: c.in.Settings.PublicNets, portals: c.portalsToken}
 	if was := c.in.State.routed; was.same(is) {

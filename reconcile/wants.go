@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,6 +42,11 @@ func validMinReady(v string) bool {
 func (c *step) wants() []want {
 	if c.wanted == nil {
 		c.wanted = []want{}
+		n := 0
+		for _, w := range c.busy {
+			n += w.replicas
+		}
+		c.wanted = slices.Grow(c.wanted, n)
 		for _, w := range c.busy {
 			c.wanted = append(c.wanted, c.wantsOf(w)...)
 		}
@@ -52,11 +58,14 @@ func (c *step) wants() []want {
 func (c *step) wantsOf(w *workload) (out []want) {
 	spec, h, annotations := c.effective(w)
 	of := want{key: w.key, pod: w.key.Name, spec: spec, hash: h, labels: w.labels, annotations: annotations, asks: &asks{}}
+	of.asks.none = len(c.strays) == 0 && !c.st.Bindings.has(w.key)
 	if w.controller == "" {
 		return []want{of}
 	}
 	of.controller, of.rolls = w.controller, w.rolls
-	for _, i := range c.chooseNumbers(w, c.numbers(w.key)) {
+	numbers := c.chooseNumbers(w, c.numbers(w.key))
+	out = make([]want, 0, len(numbers))
+	for _, i := range numbers {
 		of.pod = podName(w.controller, i)
 		out = append(out, of)
 	}
