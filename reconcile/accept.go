@@ -61,9 +61,9 @@ func (c *step) protected(next *schema.Set) string {
 // fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run
 // or are to run and that the set no longer has: by its pod, its controller or its number of replicas.
 func (c *step) fuse(next *schema.Set) string {
-	keeps := map[string]bool{}
+	keeps := make(map[schema.Key]bool, next.Len())
 	namespaces := map[string]bool{}
-	keep := func(k schema.Key) { keeps[k.String()], namespaces[k.Namespace] = true, true }
+	keep := func(k schema.Key) { keeps[k], namespaces[k.Namespace] = true, true }
 	for _, p := range next.Pods {
 		keep(p.Key())
 	}
@@ -74,23 +74,24 @@ func (c *step) fuse(next *schema.Set) string {
 		keep(s.Key())
 	}
 	surplus := c.surplus(next) // of controllers that are scaled down
-	all, gone, whole := map[string]bool{}, map[string]bool{}, map[string]int{}
-	for b := range c.st.Bindings.All() {
-		if b.Phase != assignment.Run && b.Phase != assignment.Prepare {
+	gone, whole := map[string]bool{}, map[string]int{}
+	for k := range c.st.Bindings.Owners() {
+		if keeps[k] && surplus[k] == 0 {
 			continue
 		}
-		pod := b.Namespace + "/" + b.Pod
-		all[pod] = true
-		k := owner(b.Namespace, b.Pod, b.Controller)
-		left := surplus[k.String()] > 0
-		if (left || !keeps[k.String()]) && !gone[pod] {
+		for b := range c.st.Bindings.Of(k) {
+			pod := b.Namespace + "/" + b.Pod
+			if b.Phase != assignment.Run && b.Phase != assignment.Prepare || gone[pod] || keeps[k] && surplus[k] == 0 {
+				continue
+			}
 			gone[pod] = true
-			surplus[k.String()]--
+			surplus[k]--
 			if !namespaces[b.Namespace] {
 				whole[b.Namespace]++
 			}
 		}
 	}
+	all := c.runningPods(gone)
 	var why string
 	switch {
 	case len(gone) == 0 && (next.Len() > 0 || c.st.Accepted.Len() == 0):
@@ -99,7 +100,7 @@ func (c *step) fuse(next *schema.Set) string {
 		why = "it declares nothing at all"
 	case len(whole) > 0:
 		why = fmt.Sprintf("with them the whole of namespace %q", slices.Sorted(maps.Keys(whole))[0])
-	case len(gone) > c.in.Settings.FuseCount && float64(len(gone)) > c.in.Settings.FuseShare*float64(len(all)):
+	case len(gone) > c.in.Settings.FuseCount && float64(len(gone)) > c.in.Settings.FuseShare*float64(all):
 		why = fmt.Sprintf("that is more than %d and more than %.0f %%", c.in.Settings.FuseCount, c.in.Settings.FuseShare*100)
 	default:
 		return ""
@@ -118,7 +119,21 @@ func (c *step) fuse(next *schema.Set) string {
 		allow = "all"
 	}
 	return fmt.Sprintf("revision %.12s is stalled: it deletes %d of %d pods, and %s. If that is meant, commit with the trailer \"%s: %s\"",
-		c.in.Revision.Hash, len(gone), len(all), why, TrailerAllowDelete, allow)
+		c.in.Revision.Hash, len(gone), all, why, TrailerAllowDelete, allow)
+}
+
+// runningPods is how many pods run or are to run; if none of them goes, nobody wants to know.
+func (c *step) runningPods(gone map[string]bool) int {
+	if len(gone) == 0 {
+		return 0
+	}
+	all := make(map[string]bool, c.st.Bindings.Len())
+	for b := range c.st.Bindings.All() {
+		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
+			all[b.Namespace+"/"+b.Pod] = true
+		}
+	}
+	return len(all)
 }
 
 // owner is the declared object that an instance is of.

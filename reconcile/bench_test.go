@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -76,12 +77,28 @@ func BenchmarkCompute(b *testing.B) {
 		in.Set, in.Revision.Hash = &set, "c2"
 		compute(b, in)
 	})
+	b.Run("one template changed", func(b *testing.B) {
+		in := f.input()
+		set := *f.set
+		set.ReplicationControllers = slices.Clone(set.ReplicationControllers)
+		r := *set.ReplicationControllers[7]
+		r.Spec.Template.Spec.Containers = slices.Clone(r.Spec.Template.Spec.Containers)
+		r.Spec.Template.Spec.Containers[0].Image = "web:2"
+		set.ReplicationControllers[7] = &r
+		in.Set, in.Revision.Hash = &set, "c2"
+		if p := compute(b, in); len(p.Changes) < 30 {
+			b.Fatalf("%d changes", len(p.Changes))
+		}
+	})
 	b.Run("one minion lost", func(b *testing.B) {
 		in := f.input()
 		m := in.Minions["m0007"]
 		m.Connected, m.LastSeen = false, in.Now.Add(-time.Hour)
 		in.Minions["m0007"] = m
-		compute(b, in)
+		in.State.Quorate = in.Now.Add(-time.Hour)
+		if p := compute(b, in); len(p.Changes) < 30 {
+			b.Fatalf("%d changes", len(p.Changes))
+		}
 	})
 	b.Run("summarize", func(b *testing.B) {
 		in := f.input()

@@ -93,8 +93,8 @@ func (c *step) variables(namespace string) []schema.EnvVar {
 		return env
 	}
 	var all []schema.ServiceAddress
-	for _, s := range c.set.Services {
-		if p := c.st.Objects[s.Key().String()].Portal; s.Namespace == namespace && p.IsValid() {
+	for _, s := range c.of.serviced[namespace] {
+		if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
 			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
 		}
 	}
@@ -140,12 +140,17 @@ func (c *step) rules() bool {
 	if c.of != nil && slices.ContainsFunc(c.of.workloads, func(w *workload) bool { return ruled(w.spec) }) {
 		return true
 	}
-	var last *schema.PodSpec
-	for b := range c.st.Bindings.All() {
-		if b.Spec != last && ruled(b.Spec) {
+	if t := c.in.State.Bindings.t; t != nil {
+		for _, m := range t.minions.sorted {
+			if c.sum(m).ruled {
+				return true
+			}
+		}
+	}
+	for b := range c.adopted() {
+		if ruled(b.Spec) {
 			return true
 		}
-		last = b.Spec
 	}
 	return false
 }

@@ -29,6 +29,7 @@ type bindingTable struct {
 	count    int
 	token    *token                  // another whenever something changes that routes are made of
 	assigned [][]assignment.Instance // by number of the minion: what it is to run; nil = to be made anew
+	holds    []*hold                 // by the same: what its bindings hold; nil = to be summed up anew
 	ids      sharded[string, int32]
 	minions  index[string]     // each sorted by id
 	owners   index[schema.Key] // each from old to new
@@ -216,6 +217,28 @@ func (s *Bindings) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// Owners are the keys of all pods without controller and of all controllers that have bindings, in no order.
+func (s Bindings) Owners() iter.Seq[schema.Key] {
+	return func(yield func(schema.Key) bool) {
+		if s.t == nil {
+			return
+		}
+		for o, list := range s.t.owners.lists {
+			if len(list) > 0 && !yield(s.t.owners.keys[o]) {
+				return
+			}
+		}
+	}
+}
+
+// count is how many there are of a pod without controller, or of a controller.
+func (s Bindings) count(owner schema.Key) int {
+	if s.t == nil {
+		return 0
+	}
+	return len(s.t.owners.of(owner))
+}
+
 // has tells whether there is one of a pod without controller, or of a controller.
 func (s Bindings) has(owner schema.Key) bool {
 	if s.t == nil {
@@ -254,7 +277,7 @@ func (t *bindingTable) edit() *bindingTable {
 	}
 	out := *t
 	out.all, out.owner, out.minion, out.free, out.leaving = slices.Clone(t.all), slices.Clone(t.owner), slices.Clone(t.minion), slices.Clone(t.free), maps.Clone(t.leaving)
-	out.assigned = slices.Clone(t.assigned)
+	out.assigned, out.holds = slices.Clone(t.assigned), slices.Clone(t.holds)
 	out.ids = t.ids.edit()
 	out.minions, out.owners = t.minions.edit(), t.owners.edit()
 	out.edition = e
@@ -272,6 +295,13 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 			}
 			if old.Phase != b.Phase || old.Spec != b.Spec {
 				t.assigned[t.minion[n]] = nil
+			}
+			if old.Spec != b.Spec {
+				t.holds[t.minion[n]] = nil
+			}
+			if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving && !b.Serving || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
+				t.minions.touch(t.minion[n], t.edition.minions)
+				t.owners.touch(t.owner[n], t.edition.owners)
 			}
 			t.all[n] = b // a later version of the same keeps its place: nothing else changes while it is there
 			return n, false
@@ -293,9 +323,9 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 	t.ids.set(b.ID, n)
 	t.minion[n] = t.minions.add(b.Minion, n, t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
 	for len(t.assigned) < len(t.minions.keys) {
-		t.assigned = append(t.assigned, nil)
+		t.assigned, t.holds = append(t.assigned, nil), append(t.holds, nil)
 	}
-	t.assigned[t.minion[n]] = nil
+	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
 	t.token = new(token)
 	t.owner[n] = t.owners.add(k, n, t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
 	return n, added
@@ -322,7 +352,7 @@ func (t *bindingTable) drop(id string) {
 	b := t.all[n]
 	t.ids.remove(id)
 	t.token = new(token)
-	t.assigned[t.minion[n]] = nil
+	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
 	t.minions.remove(b.Minion, n, t.edition.minions)
 	t.owners.remove(t.owners.keys[t.owner[n]], n, t.edition.owners)
 	t.all[n] = nil
@@ -378,6 +408,13 @@ func (g *index[K]) add(key K, n int32, own map[int32]bool, order func(x, y int32
 	}
 	g.lists[i] = slices.Insert(list, at, n)
 	return i
+}
+
+// touch makes the list of a key another, with the same in it.
+func (g *index[K]) touch(i int32, own map[int32]bool) {
+	if !own[i] {
+		g.lists[i], own[i] = slices.Clone(g.lists[i]), true
+	}
 }
 
 func (g *index[K]) remove(key K, n int32, own map[int32]bool) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -66,27 +67,30 @@ type step struct {
 	seenAs        []*assignment.InstanceStatus // by number of the binding, as its own minion reports it
 	readiness     []readiness                  // by the same number
 	strays        []stray
-	wanted        []want                       // see wants; nil until they were asked for
-	rollouts      map[string]*rollout          // by controller
-	suspended     map[schema.Key]suspension    // pods and controllers for which nothing is done
-	was, of       *derived                     // of the sets in force before this step and now
-	busy          []*workload                  // see findBusy; in the order of their keys
-	resting       map[schema.Key]bool          // the other ones
-	restingOwner  []bool                       // and their numbers as owners of bindings
-	numbersSeen   []uint64                     // scratch of restsInFleet
-	slotIDs       map[string][]string          // see slots
-	queue         map[int32][]want             // still to be decided, by priority
-	portalsToken  *token                       // another if a portal IP changed in this step
-	missing       map[string][]string          // minions that have not acknowledged the withdrawal, by draining instance
-	taken         map[string]*hosts            // pod addresses in use, by minion, of those that were asked for
-	portals       map[netip.Addr]bool          // of records
-	networks      map[netip.Addr]bool          // pod networks of minions
-	nextNetwork   netip.Addr                   // see freeNetwork
-	services      map[string][]*schema.Service // by namespace
-	nodes         map[string]*schema.Node      // what Git says of minions
-	lowest        *int32                       // see lowPriority
-	slotsWanted   map[string]bool              // see declared
-	env           map[string][]schema.EnvVar   // service variables by namespace, once portal IPs are decided
+	wanted        []want                            // see wants; nil until they were asked for
+	rollouts      map[string]*rollout               // by controller
+	suspended     map[schema.Key]suspension         // pods and controllers for which nothing is done
+	was, of       *derived                          // of the sets in force before this step and now
+	busy          []*workload                       // see findBusy; in the order of their keys
+	resting       map[schema.Key]bool               // the other ones
+	restingOwner  []bool                            // and their numbers as owners of bindings
+	numbersSeen   []uint64                          // scratch of restsInFleet
+	slotIDs       map[string][]string               // see slots
+	queue         map[int32][]want                  // still to be decided, by priority
+	reserved      map[*schema.PodSpec]*place.Demand // what pods of a spec hold
+	sight         *sight                            // of this step
+	changed       []bool                            // by number of the owner: one of its instances is on a minion that was looked at
+	portalsToken  *token                            // another if a portal IP changed in this step
+	missing       map[string][]string               // minions that have not acknowledged the withdrawal, by draining instance
+	taken         map[string]*hosts                 // pod addresses in use, by minion, of those that were asked for
+	portals       map[netip.Addr]bool               // of records
+	networks      map[netip.Addr]bool               // pod networks of minions
+	nextNetwork   netip.Addr                        // see freeNetwork
+	services      map[string][]*schema.Service      // by namespace
+	nodes         map[string]*schema.Node           // what Git says of minions
+	lowest        *int32                            // see lowPriority
+	slotsWanted   map[string]bool                   // see declared
+	env           map[string][]schema.EnvVar        // service variables by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
@@ -285,35 +289,94 @@ func (c *step) room() *place.Fleet {
 		}
 		free = append(free, p)
 	}
+	t := c.in.State.Bindings.t // what was decided in this step leaves no room yet
+	rules := c.rules()
+	if t != nil && !rules {
+		for i := range free {
+			if m, ok := t.minions.number.get(free[i].Name); ok {
+				free[i].Held = c.sum(m).Held
+			}
+		}
+	}
 	c.fleet = place.New(free)
-	if c.rules() {
-		c.fleet.Track()
-	}
-	t := c.st.Bindings.t
-	if t == nil {
-		return c.fleet
-	}
-	alike := make([]*place.Demand, len(t.owners.keys)) // of the last binding of each owner
-	specs := make([]*Binding, len(t.owners.keys))
-	for _, m := range t.minions.sorted {
-		i := c.fleet.Index(t.minions.keys[m])
-		if i < 0 {
-			continue
-		}
-		for _, n := range t.minions.lists[m] {
-			b, o := t.all[n], t.owner[n]
-			if c.began(n, b) {
-				b = c.in.State.Bindings.t.all[n] // what was decided in this step leaves no room yet
+	if !rules {
+		c.fleet.Seed = c.crowd
+	} else if c.fleet.Track(); t != nil {
+		for _, m := range t.minions.sorted {
+			if i := c.fleet.Index(t.minions.keys[m]); i >= 0 {
+				for _, n := range t.minions.lists[m] {
+					d := held(t.all[n])
+					c.fleet.TakeAt(i, &d)
+				}
 			}
-			if x := specs[o]; x == nil || x.Spec != b.Spec || x.Hash != b.Hash || leaving(x) != leaving(b) || !sameMap(x.Labels, b.Labels) {
-				d := held(b)
-				d.Memo = &place.Memo{}
-				specs[o], alike[o] = b, &d
-			}
-			c.fleet.TakeAt(i, alike[o])
 		}
+	}
+	for b := range c.adopted() {
+		c.fleet.Take(b.Minion, held(b))
 	}
 	return c.fleet
+}
+
+// adopted are the bindings of what was found in this step.
+func (c *step) adopted() iter.Seq[*Binding] {
+	return func(yield func(*Binding) bool) {
+		for _, s := range c.strays {
+			if b := c.st.Bindings.Get(s.status.ID); b != nil && c.in.State.Bindings.Get(b.ID) == nil && !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// hold is what the bindings of a minion hold together.
+type hold struct {
+	place.Held
+	ruled bool // one of them asks for something by labels
+}
+
+// sum sums up what the bindings of a minion held before this step, unless that is known.
+func (c *step) sum(m int32) *hold {
+	t := c.in.State.Bindings.t
+	if h := t.holds[m]; h != nil {
+		return h
+	}
+	h := c.sumUp(t, m)
+	// It is kept for later steps, in the copy of this one: others may sum up the same from t at the same time.
+	if own := c.edit(); slices.Equal(own.minions.lists[m], t.minions.lists[m]) {
+		own.holds[m] = h
+	}
+	return h
+}
+
+// sumUp sums up what the bindings of a minion hold.
+func (c *step) sumUp(t *bindingTable, m int32) *hold {
+	h := &hold{}
+	if c.reserved == nil {
+		c.reserved = map[*schema.PodSpec]*place.Demand{}
+	}
+	for _, n := range t.minions.lists[m] {
+		b := t.all[n]
+		d := c.reserved[b.Spec]
+		if d == nil {
+			of := held(b)
+			d = &of
+			c.reserved[b.Spec] = d
+		}
+		h.ruled = h.ruled || ruled(b.Spec)
+		h.Add(d)
+	}
+	return h
+}
+
+// crowd are the minions that pods of a workload were on before this step.
+func (c *step) crowd(group string, on func(minion string)) {
+	w := c.of.named[group]
+	if w == nil {
+		return
+	}
+	for b := range c.in.State.Bindings.Of(w.key) {
+		on(b.Minion)
+	}
 }
 
 // leaving tells whether an instance is about to go.
@@ -346,66 +409,6 @@ func withLabels(reported, given map[string]string) map[string]string {
 	}
 	maps.Copy(out, given)
 	return out
-}
-
-// observe joins reports with bindings, and says which instances in Run are ready. Bindings and reports are sorted by id; what is
-// out of order is looked up.
-func (c *step) observe() {
-	t := c.st.Bindings.t
-	if t == nil {
-		t = (*bindingTable)(nil).edit()
-	}
-	c.seenAs, c.readiness = make([]*assignment.InstanceStatus, len(t.all)), make([]readiness, len(t.all))
-	for _, name := range c.names {
-		m := c.in.Minions[name]
-		lost := !c.st.Minions[name].Lost.IsZero()
-		list := t.minions.of(name)
-		if m.Report == nil {
-			for _, n := range list {
-				c.readiness[n] = readinessOf(t.all[n].Serving && !lost)
-			}
-			continue
-		}
-		i := 0
-		for j := range m.Report.Instances {
-			s := &m.Report.Instances[j]
-			for i < len(list) && t.all[list[i]].ID < s.ID {
-				i++
-			}
-			n, known := int32(0), i < len(list) && t.all[list[i]].ID == s.ID
-			if known {
-				n = list[i]
-			} else if n, known = t.ids.get(s.ID); !known {
-				c.strays = append(c.strays, stray{name, *s})
-				continue
-			}
-			if b := t.all[n]; b.Minion == name {
-				c.seenAs[n] = s
-				if b.Phase == assignment.Run {
-					c.readiness[n] = readinessOf(!lost && c.upLongEnough(b, s, m.Reported))
-				}
-			}
-		}
-	}
-	slices.SortFunc(c.strays, func(a, b stray) int {
-		return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID))
-	})
-}
-
-// readiness is what observe found out of an instance in Run.
-type readiness int8
-
-const (
-	unsure   readiness = iota // nothing
-	notReady                  // it is not ready
-	isReady                   // it is
-)
-
-func readinessOf(ready bool) readiness {
-	if ready {
-		return isReady
-	}
-	return notReady
 }
 
 // observedOf is an instance as its own minion reports it, nil if it does not.
@@ -629,6 +632,8 @@ func (c *step) finish() Plan {
 			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
 	})
 	c.st.derived = c.of
+	c.sight.seenAs, c.sight.readiness = c.seenAs, c.readiness
+	c.st.sight = c.sight
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -86,7 +85,12 @@ func sameServices(x, y []netproxy.Service) bool {
 	if len(x) > 0 && len(x) == len(y) && &x[0] == &y[0] {
 		return true
 	}
-	return slices.EqualFunc(x, y, func(a, b netproxy.Service) bool { return reflect.DeepEqual(a, b) })
+	return slices.EqualFunc(x, y, sameService)
+}
+
+func sameService(a, b netproxy.Service) bool {
+	return a.Namespace == b.Namespace && a.Name == b.Name && a.PortName == b.PortName && a.Protocol == b.Protocol && a.Port == b.Port &&
+		a.HostPort == b.HostPort && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Endpoints, b.Endpoints)
 }
 
 // hashPeers tells where minions are.
@@ -401,7 +405,17 @@ func (c *step) routeChanges(now []netproxy.Service) {
 		}
 		return m
 	}
-	before, after := index(c.st.Routes), index(now)
+	was := c.st.Routes
+	if len(was) == len(now) { // mostly nothing but a few endpoints differ
+		var x, y []netproxy.Service
+		for i := range now {
+			if !sameService(was[i], now[i]) {
+				x, y = append(x, was[i]), append(y, now[i])
+			}
+		}
+		was, now = x, y
+	}
+	before, after := index(was), index(now)
 	both := maps.Clone(before)
 	maps.Copy(both, after)
 	for k := range both {
@@ -529,7 +543,7 @@ func (c *step) assign() {
 			if m, ok := t.minions.number.get(name); ok {
 				if t.assigned[m] == nil {
 					t = c.edit()
-					t.assigned[m] = instances(t, m, specs)
+					t.assigned[m], t.holds[m] = instances(t, m, specs), c.sumUp(t, m)
 				}
 				a.Instances = t.assigned[m]
 			}

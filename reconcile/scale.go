@@ -117,11 +117,15 @@ func (c *step) findNumbers(w *workload, n int, numbers map[int]bool) {
 }
 
 // surplus says for each controller how many of its pods go when a set comes into force.
-func (c *step) surplus(next *schema.Set) map[string]int {
-	out := map[string]int{}
+func (c *step) surplus(next *schema.Set) map[schema.Key]int {
+	out := map[schema.Key]int{}
 	for _, r := range next.ReplicationControllers {
-		if n := len(c.running(r.Key())) - r.Spec.Count(); n > 0 {
-			out[r.Key().String()] = n
+		k := r.Key()
+		if c.st.Bindings.count(k) <= r.Spec.Count() {
+			continue
+		}
+		if n := len(c.running(k)) - r.Spec.Count(); n > 0 {
+			out[k] = n
 		}
 	}
 	return out

@@ -37,6 +37,7 @@ type State struct {
 type memo struct {
 	derived *derived // of Accepted; nil where nobody looked yet
 	routed  *routed  // what Routes are of; nil where nobody knows
+	sight   *sight   // of the step that decided it; nil if there was none
 }
 
 // Binding is the decision that one instance of a pod lives on one minion. One that is in a State is not changed any more.

@@ -29,8 +29,10 @@ type derived struct {
 	set       *schema.Set
 	workloads []*workload // in the order of their keys
 	by        map[schema.Key]*workload
+	named     map[string]*workload // by the text of the key
 	services  map[schema.Key]*schema.Service
-	selects   selection // what is declared, by labels
+	serviced  map[string][]*schema.Service // by namespace
+	selects   selection                    // what is declared, by labels
 }
 
 // derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
@@ -41,7 +43,7 @@ func derive(set *schema.Set, before *derived) *derived {
 	if before == nil {
 		before = &derived{}
 	}
-	d := &derived{set: set, by: map[schema.Key]*workload{}, services: map[schema.Key]*schema.Service{}, selects: selection{}}
+	d := &derived{set: set, by: make(map[schema.Key]*workload, set.Len()), named: make(map[string]*workload, set.Len()), serviced: map[string][]*schema.Service{}, services: map[schema.Key]*schema.Service{}, selects: selection{}}
 	if set == nil {
 		return d
 	}
@@ -55,7 +57,7 @@ func derive(set *schema.Set, before *derived) *derived {
 			v, ok := w.annotations[AnnotationMinReady]
 			w.odd = ok && !validMinReady(v)
 		}
-		d.workloads, d.by[w.key] = append(d.workloads, w), w
+		d.workloads, d.by[w.key], d.named[w.name] = append(d.workloads, w), w, w
 	}
 	for _, p := range set.Pods {
 		add(p, func() *workload {
@@ -75,6 +77,7 @@ func derive(set *schema.Set, before *derived) *derived {
 	}
 	for _, s := range set.Services {
 		d.services[s.Key()] = s
+		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
 	}
 	return d
 }
@@ -107,7 +110,6 @@ func (c *step) findBusy() {
 	for _, s := range c.strays {
 		odd[owner(s.status.Namespace, s.status.Pod, s.status.Controller)] = true
 	}
-	views := c.viewMinions()
 	for _, w := range c.of.workloads {
 		o := int32(-1)
 		if t != nil {
@@ -116,10 +118,11 @@ func (c *step) findBusy() {
 			}
 		}
 		_, suspended := c.suspended[w.key]
-		if !suspended && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o, views) {
+		if !suspended && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o) {
 			c.resting[w.key] = true
 			if o >= 0 {
 				c.restingOwner[o] = true
+				c.sight.resting[o] = t.owners.lists[o]
 			}
 			continue
 		}
@@ -136,29 +139,9 @@ func (c *step) restsInRecord(w *workload) bool {
 	return w.replicas == 0 || r.Healthy != nil && r.Healthy.Hash == w.hash && sameMap(r.Healthy.Annotations, w.annotations)
 }
 
-// minionView is what is asked of a minion for each of its instances.
-type minionView struct {
-	calm bool // it is known, not lost, and no taint expels from it
-}
-
-// viewMinions looks at the minions that have bindings, by their numbers in the table.
-func (c *step) viewMinions() []minionView {
-	t := c.st.Bindings.t
-	if t == nil {
-		return nil
-	}
-	views := make([]minionView, len(t.minions.keys))
-	for _, m := range t.minions.sorted {
-		name := t.minions.keys[m]
-		n, known := c.st.Minions[name]
-		views[m].calm = known && n.Lost.IsZero() && len(n.Tainted) == 0
-	}
-	return views
-}
-
 // restsInFleet tells whether a workload has all its instances, and each as it is to be. o is its number as an owner, -1 if it
 // has none.
-func (c *step) restsInFleet(w *workload, o int32, views []minionView) bool {
+func (c *step) restsInFleet(w *workload, o int32) bool {
 	if o < 0 {
 		return w.replicas == 0
 	}
@@ -166,6 +149,9 @@ func (c *step) restsInFleet(w *workload, o int32, views []minionView) bool {
 	list := t.owners.lists[o]
 	if len(list) != w.replicas {
 		return false
+	}
+	if was := c.in.State.sight; was != nil && len(list) > 0 && !c.changed[o] && c.was.by[w.key] == w && oneList(was.resting[o], list) {
+		return true
 	}
 	width := 2*w.replicas + 64
 	if w.controller != "" {
@@ -178,7 +164,7 @@ func (c *step) restsInFleet(w *workload, o int32, views []minionView) bool {
 	}
 	for _, n := range list {
 		b := t.all[n]
-		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !views[t.minion[n]].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
+		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !c.sight.minions[t.minion[n]].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
 			return false
 		}
 		if w.controller == "" {

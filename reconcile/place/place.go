@@ -24,6 +24,7 @@ type Minion struct {
 	Features map[schema.Feature]bool // what its agent can do
 	Closed   bool                    // it gets no new pods (cordon)
 	Taints   []schema.Taint
+	Held     Held // of what it has, by pods that are there
 }
 
 // Demand is what one pod needs. Group is what its copies have in common, so that they are spread; Prefer is the minion that
@@ -69,6 +70,10 @@ type Fleet struct {
 	pods    *pods
 	classes map[string]*class
 	groups  map[string]*crowd
+	// Seed, if not nil, tells for each pod of a group that was there before the first Take which minion it is on. It is asked
+	// when the first pod of the group is placed.
+	Seed func(group string, on func(minion string))
+
 	open    *crowd  // the group whose pods are counted in crowded
 	crowded []int32 // by minion
 }
@@ -90,6 +95,12 @@ func New(minions []Minion) *Fleet {
 		m := &f.minions[i]
 		f.free[i] = newRoom(m)
 		f.index[m.Name] = i
+		for _, p := range m.Held.Ports {
+			if m.Ports == nil {
+				m.Ports = map[string]bool{}
+			}
+			m.Ports[p] = true
+		}
 		for g, n := range m.Groups {
 			f.crowd(&Demand{Group: g}).add(int32(i), int32(n))
 		}

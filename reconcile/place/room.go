@@ -20,8 +20,30 @@ type room struct {
 func newRoom(m *Minion) room {
 	r := room{cpu: m.MilliCPU, memory: m.Memory, storage: m.Storage, pods: int64(m.Pods), measured: m.Storage > 0,
 		cpus: float64(max(m.MilliCPU, 1)), memories: float64(max(m.Memory, 1)), all: float64(max(m.Pods, 1))}
+	r.cpu -= m.Held.MilliCPU
+	r.memory -= m.Held.Memory
+	r.storage -= m.Held.Storage
+	r.pods -= int64(m.Held.Pods)
 	r.weigh()
 	return r
+}
+
+// Held is what pods hold together.
+type Held struct {
+	MilliCPU int64
+	Memory   int64
+	Storage  int64
+	Pods     int
+	Ports    []string
+}
+
+// Add adds a pod.
+func (h *Held) Add(d *Demand) {
+	h.MilliCPU += d.MilliCPU
+	h.Memory += d.Memory
+	h.Storage += d.Storage
+	h.Pods++
+	h.Ports = append(h.Ports, d.Ports...)
 }
 
 // weigh works out how much is left of all that there was.
@@ -176,6 +198,13 @@ func (f *Fleet) crowd(d *Demand) *crowd {
 	if g == nil {
 		g = &crowd{}
 		f.groups[d.Group] = g
+		if f.Seed != nil {
+			f.Seed(d.Group, func(minion string) {
+				if i, ok := f.index[minion]; ok {
+					g.add(int32(i), 1)
+				}
+			})
+		}
 	}
 	if memo != nil {
 		memo.crowd = g

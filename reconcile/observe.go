@@ -1,0 +1,139 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler/reconcile/assignment"
+)
+
+// sight is what a step saw. The next step looks again only at minions that reported since, whose bindings changed, or where
+// time may change something.
+type sight struct {
+	now       time.Time
+	minReady  time.Duration
+	seenAs    []*assignment.InstanceStatus // as the step's
+	readiness []readiness
+	minions   []look            // by number
+	resting   map[int32][]int32 // the bindings of owners whose workloads are at rest
+}
+
+// look is one minion as it was seen.
+type look struct {
+	report   *assignment.Report
+	reported time.Time
+	list     []int32 // its bindings
+	lost     bool
+	calm     bool // it is known, not lost, and expels nothing
+	settled  bool // neither time nor anything else but the fields above changes what was seen
+}
+
+// oneList tells whether two lists are one. A list whose bindings change in more than what routes say of them is another.
+func oneList(x, y []int32) bool {
+	return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
+}
+
+// readiness is what observe found out of an instance in Run.
+type readiness int8
+
+const (
+	unsure   readiness = iota // nothing
+	notReady                  // it is not ready
+	isReady                   // it is
+)
+
+func readinessOf(ready bool) readiness {
+	if ready {
+		return isReady
+	}
+	return notReady
+}
+
+// observe joins reports with bindings, and says which instances in Run are ready. Bindings and reports are sorted by id; what is
+// out of order is looked up.
+func (c *step) observe() {
+	t := c.st.Bindings.t
+	if t == nil {
+		t = (*bindingTable)(nil).edit()
+	}
+	was := c.in.State.sight
+	if was == nil || was.now.After(c.now) || was.minReady != c.in.Settings.MinReady {
+		was = &sight{}
+	}
+	c.seenAs, c.readiness = make([]*assignment.InstanceStatus, len(t.all)), make([]readiness, len(t.all))
+	copy(c.seenAs, was.seenAs)
+	copy(c.readiness, was.readiness)
+	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady, minions: make([]look, len(t.minions.keys)), resting: map[int32][]int32{}}
+	c.changed = make([]bool, len(t.owners.keys))
+	for _, name := range c.names {
+		m := c.in.Minions[name]
+		i, bound := t.minions.number.get(name)
+		var list []int32
+		if bound {
+			n, known := c.st.Minions[name]
+			list = t.minions.lists[i]
+			l := look{report: m.Report, reported: m.Reported, list: list, lost: !n.Lost.IsZero(), calm: known && n.Lost.IsZero() && len(n.Tainted) == 0}
+			if int(i) < len(was.minions) {
+				if x := &was.minions[i]; x.settled && x.report == l.report && x.reported.Equal(l.reported) && x.lost == l.lost && x.calm == l.calm && oneList(x.list, l.list) {
+					c.sight.minions[i] = *x
+					continue
+				}
+			}
+			l.settled = true
+			c.sight.minions[i] = l
+			for _, n := range list {
+				c.seenAs[n], c.readiness[n] = nil, unsure
+				c.changed[t.owner[n]] = true
+			}
+		}
+		if m.Report == nil {
+			for _, n := range list {
+				c.readiness[n] = readinessOf(t.all[n].Serving && c.st.Minions[name].Lost.IsZero())
+				c.sight.minions[i].settled = false
+			}
+			continue
+		}
+		if !c.join(t, name, m, list) && bound {
+			c.sight.minions[i].settled = false
+		}
+	}
+	slices.SortFunc(c.strays, func(a, b stray) int {
+		return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID))
+	})
+}
+
+// join joins a minion's report with its bindings, by list. It tells whether all is bound, and all in Run is ready.
+func (c *step) join(t *bindingTable, name string, m Minion, list []int32) (settled bool) {
+	lost := !c.st.Minions[name].Lost.IsZero()
+	settled = true
+	i := 0
+	for j := range m.Report.Instances {
+		s := &m.Report.Instances[j]
+		n, known := int32(0), false
+		for ; i < len(list); i++ {
+			if order := strings.Compare(t.all[list[i]].ID, s.ID); order >= 0 {
+				known = order == 0
+				break
+			}
+		}
+		if known {
+			n = list[i]
+		} else if n, known = t.ids.get(s.ID); !known {
+			c.strays = append(c.strays, stray{name, *s})
+			settled = false
+			continue
+		}
+		if b := t.all[n]; b.Minion == name {
+			c.seenAs[n] = s
+			if b.Phase == assignment.Run {
+				c.readiness[n] = readinessOf(!lost && c.upLongEnough(b, s, m.Reported))
+				settled = settled && c.readiness[n] == isReady
+			}
+		} else {
+			settled = false
+		}
+	}
+	return settled
+}
