@@ -299,7 +299,7 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 			if old.Spec != b.Spec {
 				t.holds[t.minion[n]] = nil
 			}
-			if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving && !b.Serving || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
+			if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving != b.Serving || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
 				t.minions.touch(t.minion[n], t.edition.minions)
 				t.owners.touch(t.owner[n], t.edition.owners)
 			}

@@ -23,12 +23,25 @@ type routed struct {
 	portals  *token
 	warnings []string
 	changes  []Change // services that are not routed
+	of       map[*schema.Service]routedService
+}
+
+// routedService is what one service's routes were made of, if that is all: its ports stand together in the table.
+type routedService struct {
+	portal netip.Addr
+	owners []int32
+	lists  [][]int32 // of the bindings of each
+	routes []netproxy.Service
 }
 
 // same tells whether both are of the same.
 func (r *routed) same(o *routed) bool {
-	return r != nil && r.set == o.set && r.bindings == o.bindings && r.portals == o.portals && r.settings == o.settings &&
-		slices.Equal(r.public, o.public) && slices.Equal(r.peers, o.peers)
+	return r != nil && r.set == o.set && r.bindings == o.bindings && r.portals == o.portals && r.alike(o)
+}
+
+// alike tells whether services of which nothing else changed are routed alike by both.
+func (r *routed) alike(o *routed) bool {
+	return r != nil && r.settings == o.settings && slices.Equal(r.public, o.public) && slices.Equal(r.peers, o.peers)
 }
 
 // route decides what every minion routes and numbers the table anew if that changed.
@@ -62,7 +75,7 @@ func (c *step) route() {
 	} else {
 		warned, changed := len(c.plan.Warnings), len(c.plan.Changes)
 		if c.set != nil {
-			t.Services = c.routes()
+			t.Services = c.routes(is)
 		}
 		is.warnings, is.changes = slices.Clone(c.plan.Warnings[warned:]), slices.Clone(c.plan.Changes[changed:])
 		is.bindings = c.st.Bindings.token() // what was noted of them since makes no difference
@@ -108,36 +121,48 @@ func hashPeers(peers []assignment.Peer) string {
 }
 
 // routes lists every service port with its addresses and ready endpoints.
-func (c *step) routes() []netproxy.Service {
+func (c *step) routes(is *routed) []netproxy.Service {
 	t := c.st.Bindings.t
 	if t == nil {
-		t = &bindingTable{}
+		t = (*bindingTable)(nil).edit()
 	}
 	serving, held := c.serving(t)
+	var was map[*schema.Service]routedService
+	if r := c.in.State.routed; r.alike(is) {
+		was = r.of
+	}
+	is.of = make(map[*schema.Service]routedService, len(c.set.Services))
 	own := map[netip.Addr]bool{}
 	for _, n := range c.st.Minions {
 		own[n.Address] = true
 	}
-	var out []netproxy.Service
+	out := make([]netproxy.Service, 0, len(c.st.Routes)+len(c.set.Services)-len(was))
 	byHand := map[schema.Key]*schema.Endpoints{}
 	for _, e := range c.set.Endpoints {
 		byHand[e.Key()] = e
 	}
 	written := map[netip.Addr]bool{} // endpoints of people
 	var enter []int32                // bindings that are endpoints for the first time
-	var endpoints []int32
+	var endpoints, owners []int32
 	for _, s := range c.set.Services {
+		warned, changed, from := len(c.plan.Warnings), len(c.plan.Changes), len(out)
 		if missing := s.Spec.Needs(); len(missing) > 0 {
 			c.change(Change{Verb: Create, Object: s.Key(), Reason: "it is not routed", Waiting: needs(missing) + ", which this release does not route yet", Blocked: true})
+			continue
+		}
+		owners = c.ownersOf(t, owners[:0], s, serving)
+		portal := c.st.Objects[s.Key().String()].Portal
+		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
+		if r, ok := was[s]; ok && simple && r.portal == portal && slices.Equal(r.owners, owners) && slices.EqualFunc(r.owners, r.lists, func(o int32, list []int32) bool { return oneList(t.owners.lists[o], list) }) {
+			out, is.of[s] = append(out, r.routes...), r
 			continue
 		}
 		if len(s.Spec.Selector) > 0 && !c.selectsAny(s) {
 			c.warn("%s selects %s, which no declared pod has: it refuses connections", s.Key(), pairs(s.Spec.Selector))
 		}
-		portal := c.st.Objects[s.Key().String()].Portal
 		public := c.publicIPs(s, own)
 		endpoints = endpoints[:0]
-		for _, o := range serving.of(s.Namespace, s.Spec.Selector) {
+		for _, o := range owners {
 			endpoints = t.selected(endpoints, o, s.Spec.Selector)
 		}
 		for _, p := range s.Spec.Ports {
@@ -186,6 +211,13 @@ func (c *step) routes() []netproxy.Service {
 				out = append(out, r)
 			}
 		}
+		if simple && len(c.plan.Warnings) == warned && len(c.plan.Changes) == changed {
+			r := routedService{portal: portal, owners: slices.Clone(owners), routes: slices.Clone(out[from:])}
+			for _, o := range owners {
+				r.lists = append(r.lists, t.owners.lists[o])
+			}
+			is.of[s] = r
+		}
 	}
 	if len(written) > 0 {
 		for n, b := range t.all {
@@ -203,10 +235,29 @@ func (c *step) routes() []netproxy.Service {
 	return out
 }
 
-// serving finds the owners of instances that may be endpoints, by their labels, and who holds which host ports.
+// ownersOf appends the owners of which a service may select instances, by their numbers.
+func (c *step) ownersOf(t *bindingTable, out []int32, s *schema.Service, serving selection) []int32 {
+	for _, i := range c.of.selects.of(s.Namespace, s.Spec.Selector) {
+		w := c.of.workloads[i]
+		if o, ok := t.owners.number.get(w.key); ok && c.rests(o) && schema.Selects(s.Spec.Selector, w.labels) {
+			out = append(out, o)
+		}
+	}
+	return append(out, serving.of(s.Namespace, s.Spec.Selector)...)
+}
+
+// rests tells whether an owner of bindings, by its number, is a workload at rest.
+func (c *step) rests(o int32) bool { return int(o) < len(c.restingOwner) && c.restingOwner[o] }
+
+// serving finds the owners of instances that may be endpoints, by their labels, without workloads at rest; and who holds which
+// host ports.
 func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrPort]string) {
 	serving, held = selection{}, map[netip.AddrPort]string{}
 	for o, list := range t.owners.lists {
+		rests := c.rests(int32(o))
+		if len(list) == 0 || rests && !holdsPorts(t.all[list[0]].Spec) {
+			continue
+		}
 		var labels map[string]string
 		var spec *schema.PodSpec
 		ports := false
@@ -224,7 +275,7 @@ func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrP
 					}
 				}
 			}
-			if b.Serving && (i == 0 || labels == nil || !oneMap(labels, b.Labels)) {
+			if b.Serving && !rests && (i == 0 || labels == nil || !oneMap(labels, b.Labels)) {
 				labels = b.Labels
 				serving.add(b.Namespace, b.Labels, int32(o))
 			}
