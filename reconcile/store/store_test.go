@@ -57,7 +57,7 @@ func example(n, mark int) reconcile.State {
 		Table:    assignment.Generation{Epoch: 3, Counter: uint64(mark)},
 		Applied:  reconcile.Revision{Hash: "0123", Ref: "main", Time: at, Trailers: []reconcile.Trailer{{Key: "Allow-Delete", Value: "all"}}},
 		Accepted: &schema.Set{Positions: map[string]schema.Position{}},
-		Objects: map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{},
+		Objects:  map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{},
 		Resting: map[netip.Addr]time.Time{netip.MustParseAddr("10.244.1.9"): at, netip.MustParseAddr("fd00::1"): at},
 	}
 	var bindings []reconcile.Binding
