@@ -67,6 +67,7 @@ type Minion struct {
 	Report    *assignment.Report    `json:"report,omitempty"` // nil: has not reported since the server started
 	Connected bool                  `json:"connected"`
 	LastSeen  time.Time             `json:"lastSeen,omitzero"` // last message of any sort
+	Contact   uint64                `json:"contact,omitempty"` // its number, see assignment.Contact; 0 before the first message
 	Reported  time.Time             `json:"reported,omitzero"` // when Report was received
 	Table     assignment.Generation `json:"table"`             // acknowledged: the kernel has it
 	Work      assignment.Generation `json:"work"`              // acknowledged: taken over

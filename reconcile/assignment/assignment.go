@@ -47,9 +47,13 @@ type Assignment struct {
 	Generation Generation   `json:"generation"`
 	Network    netip.Prefix `json:"network"`             // the minion's pod network; its first address is the gateway
 	Instances  []Instance   `json:"instances,omitempty"` // sorted by ID
+
+	// Of fenced instances, see [Contact]; both are left out if there are none.
+	Lease   time.Duration `json:"lease,omitempty"`   // how long they may run without contact: 0 = for ever, else [MinLease] or more
+	Contact uint64        `json:"contact,omitempty"` // number of the newest contact that the server knew of when it decided this
 }
 
-// Instance is one pod bound to one minion. Nothing but Phase ever changes in an instance.
+// Instance is one pod bound to one minion. Nothing but Phase and Fence ever changes in an instance.
 type Instance struct {
 	ID         string          `json:"id"` // pod name, "-", a few hex digits of UID; unique in the fleet
 	UID        string          `json:"uid"`
@@ -62,6 +66,7 @@ type Instance struct {
 	Address    netip.Addr      `json:"address"`       // of the pod, inside the minion's pod network
 	Env        []schema.EnvVar `json:"env,omitempty"` // service variables; the containers' own variables win
 	Phase      Phase           `json:"phase"`
+	Fence      bool            `json:"fence,omitempty"` // it ends with the minion's lease, and begins with none
 }
 
 // Table is what every minion routes: the services, and where the other minions' pods are.

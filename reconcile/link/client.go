@@ -39,6 +39,8 @@ type ClientConfig struct {
 	Token   string // lets the minion join; not needed once it has
 	Version string // of the agent
 	Log     *slog.Logger
+	// Boottime is the time since the minion's boot, CLOCK_BOOTTIME; nil: no lease is ever held, see assignment.Contact.
+	Boottime func() time.Duration
 	// Logs opens a container's log; nil: there are none. It must obey ctx, and its error is shown to the reader.
 	Logs func(ctx context.Context, r assignment.LogRequest) (io.ReadCloser, error)
 }

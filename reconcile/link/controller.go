@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/reconcile/link/linkpb"
@@ -20,6 +21,7 @@ type received struct {
 	tableHash [sha256.Size]byte
 	workErr   string // why the newest was not taken over
 	tableErr  string
+	contact   assignment.Contact // the newest
 }
 
 // said is what the agent has to say. The counters rise with each change, so that a sender sees what it has not sent.
@@ -38,7 +40,14 @@ func (c *Client) Latest() (*assignment.Assignment, *assignment.Table) {
 	return c.received.work, c.received.table
 }
 
-// Changed receives after Latest changed; it has room for one.
+// Contact is the newest contact; the zero value before the first, and if the server does not answer beats.
+func (c *Client) Contact() assignment.Contact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received.contact
+}
+
+// Changed receives after Latest or the number of the contact changed; it has room for one.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
 // Ack says which generations are in force; a zero one says nothing. It is sent at once if the link is up, repeated with
@@ -131,6 +140,30 @@ func (c *Client) took(where *string, err error) {
 		poke(c.wake)
 	}
 	if err == nil {
+		poke(c.changed)
+	}
+}
+
+// lease is how long fenced instances may run without contact, 0 if there are none.
+func (c *Client) lease() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.received.work == nil {
+		return 0
+	}
+	return c.received.work.Lease
+}
+
+// met takes a contact over, unless a later one is known.
+func (c *Client) met(m assignment.Contact) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.received.contact
+	if m.Sent <= old.Sent {
+		return
+	}
+	c.received.contact = m
+	if m.Epoch != old.Epoch || m.Number != old.Number {
 		poke(c.changed)
 	}
 }

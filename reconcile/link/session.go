@@ -41,6 +41,7 @@ type session struct {
 
 	mu        sync.Mutex        // guards what follows
 	control   []*linkpb.ToAgent // sent before anything else
+	heard     *linkpb.Heard     // the newest that is to be answered, nil if none is
 	owesTable owed
 	owesWork  owed
 }
@@ -151,7 +152,8 @@ func (ss *session) take(m *linkpb.FromAgent) error {
 			return status.Errorf(codes.PermissionDenied, "minion %q reports as %q", ss.minion, r.Minion)
 		}
 		ss.server.update(ss, func(m *minion) bool {
-			m.said.Report, m.said.Reported, m.said.LastSeen = r, now, now
+			m.met(now)
+			m.said.Report, m.said.Reported = r, now
 			return true
 		})
 	case *linkpb.FromAgent_SigningRequest:
@@ -217,6 +219,10 @@ func (ss *session) next() any {
 		ss.control = ss.control[1:]
 		return m
 	}
+	if h := ss.heard; h != nil {
+		ss.heard = nil
+		return &linkpb.ToAgent{Epoch: ss.server.config.Epoch, Body: &linkpb.ToAgent_Heard{Heard: h}}
+	}
 	if len(ss.rest) == 0 {
 		now := time.Now()
 		if t := ss.server.table.Load(); t != nil && t != ss.table {
@@ -273,8 +279,10 @@ func (s *Server) welcome(ss *session, h *linkpb.Hello) bool {
 	}
 	m.session = ss
 	s.sessions[ss] = struct{}{}
-	m.said.Connected, m.said.LastSeen = true, now
+	m.met(now)
+	m.said.Connected = true
 	hear(&m.said, h.GetApplied())
+	ss.answer(h.GetApplied(), m)
 	// The very same bytes, generation included, are not sent again.
 	if t := s.table.Load(); t != nil && string(h.TableHash) == string(t.hash[:]) {
 		ss.table = t
@@ -316,16 +324,39 @@ func (s *Server) update(ss *session, change func(*minion) (tell bool)) {
 
 func (s *Server) acknowledge(ss *session, a *linkpb.Ack, now time.Time) {
 	s.update(ss, func(m *minion) bool {
-		m.said.LastSeen = now
 		before := m.said
+		m.met(now)
 		hear(&m.said, a)
 		progress := a.GetError() != "" || m.said.Table != before.Table || m.said.Work != before.Work
 		ss.mu.Lock()
-		defer ss.mu.Unlock()
 		ss.owesTable.heard(m.said.Table, progress, now)
 		ss.owesWork.heard(m.said.Work, progress, now)
-		return m.said.Table != before.Table || m.said.Work != before.Work || m.said.Error != before.Error
+		ss.mu.Unlock()
+		ss.answer(a, m)
+		return m.said.Table != before.Table || m.said.Work != before.Work || m.said.Error != before.Error || m.said.Contact != before.Contact
 	})
+}
+
+// answer lets the agent know that it was heard, if it asks. It is called with LastSeen noted and only by the session in
+// force: what is not noted extends no lease.
+func (ss *session) answer(a *linkpb.Ack, m *minion) {
+	if a.GetBeat() == 0 {
+		return
+	}
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.heard = &linkpb.Heard{Beat: a.GetBeat(), Contact: m.said.Contact}
+	poke(ss.wake)
+}
+
+// met notes that something came from the minion, and begins a new contact after a silence. The server's lock is held.
+func (m *minion) met(now time.Time) {
+	if m.said.Contact == 0 || now.Sub(m.said.LastSeen) >= assignment.MinLease {
+		m.said.Contact++
+	}
+	if now.After(m.said.LastSeen) {
+		m.said.LastSeen = now
+	}
 }
 
 // hear takes an acknowledgement; a zero generation says nothing.

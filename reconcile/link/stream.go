@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type stream struct {
 	*Client
 	link linkpb.LinkClient
 	logs chan struct{} // one entry for each log being sent
+	beat beats
 
 	mu   sync.Mutex
 	next *pki.Identity // its key is being signed; nil if none is
@@ -38,6 +40,7 @@ func (s *stream) run(ctx context.Context) (up bool, err error) {
 	defer all.Wait()
 	defer cancel(nil)
 	s.logs = make(chan struct{}, logsAtOnce)
+	s.beat.clock = s.config.Boottime
 	welcome := time.AfterFunc(callTimeout, func() { cancel(errors.New("the server did not answer")) })
 	defer welcome.Stop()
 	conn, err := s.link.Connect(ctx)
@@ -45,6 +48,7 @@ func (s *stream) run(ctx context.Context) (up bool, err error) {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	hello, sent := s.hello()
+	s.beat.mark(hello.Applied)
 	if err := conn.Send(&linkpb.FromAgent{Body: &linkpb.FromAgent_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
 		return false, fmt.Errorf("connect: %w", err)
 	}
@@ -83,6 +87,10 @@ func (s *stream) run(ctx context.Context) (up bool, err error) {
 			if err := s.renewed(b.Certificate); err != nil {
 				s.log.Warn("certificate was not renewed", "minion", s.config.Minion, "err", err)
 			}
+		case *linkpb.ToAgent_Heard:
+			if contact, ok := s.beat.answered(m.Epoch, b.Heard); ok {
+				s.met(contact)
+			}
 		case *linkpb.ToAgent_LogOpen:
 			all.Go(func() { s.sendLog(ctx, b.LogOpen) })
 		}
@@ -105,9 +113,14 @@ func (s *stream) hello() (h *linkpb.Hello, sent said) {
 
 // send is the only writer of the stream. What is said more often than it can be sent is said once, in its newest form.
 func (s *stream) send(ctx context.Context, conn linkpb.Link_ConnectClient, sent said) error {
-	beat := time.NewTimer(jittered(heartbeat))
-	defer beat.Stop()
+	next := time.NewTimer(jittered(heartbeat))
+	defer next.Stop()
+	var every time.Duration
 	for {
+		if d := heartbeatEvery(s.lease()); d != every {
+			every = d
+			next.Reset(jittered(every))
+		}
 		m, err := s.due(&sent)
 		if err != nil {
 			return err
@@ -116,8 +129,8 @@ func (s *stream) send(ctx context.Context, conn linkpb.Link_ConnectClient, sent 
 			select {
 			case <-s.wake:
 				continue
-			case <-beat.C:
-				beat.Reset(jittered(heartbeat))
+			case <-next.C:
+				next.Reset(jittered(every))
 				s.Client.mu.Lock()
 				m = &linkpb.FromAgent{Body: &linkpb.FromAgent_Heartbeat{Heartbeat: s.ack()}}
 				sent.acks = s.said.acks
@@ -125,6 +138,9 @@ func (s *stream) send(ctx context.Context, conn linkpb.Link_ConnectClient, sent 
 			case <-ctx.Done():
 				return nil
 			}
+		}
+		if a := cmp.Or(m.GetHeartbeat(), m.GetAck()); a != nil && s.lease() > 0 { // else nobody needs the answer
+			s.beat.mark(a)
 		}
 		if err := conn.Send(m); err != nil {
 			return nil // the receiver gets the reason

@@ -34,6 +34,7 @@ type ToAgent struct {
 	//	*ToAgent_Work
 	//	*ToAgent_Certificate
 	//	*ToAgent_LogOpen
+	//	*ToAgent_Heard
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -128,6 +129,15 @@ func (x *ToAgent) GetLogOpen() *LogOpen {
 	return nil
 }
 
+func (x *ToAgent) GetHeard() *Heard {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Heard); ok {
+			return x.Heard
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -152,6 +162,10 @@ type ToAgent_LogOpen struct {
 	LogOpen *LogOpen `protobuf:"bytes,7,opt,name=log_open,json=logOpen,proto3,oneof"`
 }
 
+type ToAgent_Heard struct {
+	Heard *Heard `protobuf:"bytes,8,opt,name=heard,proto3,oneof"`
+}
+
 func (*ToAgent_Welcome) isToAgent_Body() {}
 
 func (*ToAgent_Table) isToAgent_Body() {}
@@ -161,6 +175,61 @@ func (*ToAgent_Work) isToAgent_Body() {}
 func (*ToAgent_Certificate) isToAgent_Body() {}
 
 func (*ToAgent_LogOpen) isToAgent_Body() {}
+
+func (*ToAgent_Heard) isToAgent_Body() {}
+
+// Heard answers an acknowledgement that has a beat, with the newest one. The server knew then that the minion was there.
+type Heard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Beat          uint64                 `protobuf:"varint,1,opt,name=beat,proto3" json:"beat,omitempty"`
+	Contact       uint64                 `protobuf:"varint,2,opt,name=contact,proto3" json:"contact,omitempty"` // rises when the minion was silent for some time
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Heard) Reset() {
+	*x = Heard{}
+	mi := &file_link_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Heard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Heard) ProtoMessage() {}
+
+func (x *Heard) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Heard.ProtoReflect.Descriptor instead.
+func (*Heard) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Heard) GetBeat() uint64 {
+	if x != nil {
+		return x.Beat
+	}
+	return 0
+}
+
+func (x *Heard) GetContact() uint64 {
+	if x != nil {
+		return x.Contact
+	}
+	return 0
+}
 
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -172,7 +241,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_link_proto_msgTypes[1]
+	mi := &file_link_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -184,7 +253,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[1]
+	mi := &file_link_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -197,7 +266,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{1}
+	return file_link_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Welcome) GetVersion() string {
@@ -224,7 +293,7 @@ type Generation struct {
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_link_proto_msgTypes[2]
+	mi := &file_link_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -236,7 +305,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[2]
+	mi := &file_link_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -249,7 +318,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{2}
+	return file_link_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Generation) GetEpoch() uint64 {
@@ -281,7 +350,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_link_proto_msgTypes[3]
+	mi := &file_link_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -293,7 +362,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[3]
+	mi := &file_link_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -306,7 +375,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{3}
+	return file_link_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Update) GetGeneration() *Generation {
@@ -367,7 +436,7 @@ type FromAgent struct {
 
 func (x *FromAgent) Reset() {
 	*x = FromAgent{}
-	mi := &file_link_proto_msgTypes[4]
+	mi := &file_link_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +448,7 @@ func (x *FromAgent) String() string {
 func (*FromAgent) ProtoMessage() {}
 
 func (x *FromAgent) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[4]
+	mi := &file_link_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +461,7 @@ func (x *FromAgent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAgent.ProtoReflect.Descriptor instead.
 func (*FromAgent) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{4}
+	return file_link_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FromAgent) GetBody() isFromAgent_Body {
@@ -495,7 +564,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_link_proto_msgTypes[5]
+	mi := &file_link_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +576,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[5]
+	mi := &file_link_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +589,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{5}
+	return file_link_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Hello) GetVersion() string {
@@ -571,13 +640,14 @@ type Ack struct {
 	Table         *Generation            `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
 	Work          *Generation            `protobuf:"bytes,2,opt,name=work,proto3" json:"work,omitempty"`
 	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Beat          uint64                 `protobuf:"varint,4,opt,name=beat,proto3" json:"beat,omitempty"` // rises on one stream; 0: no answer is asked for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_link_proto_msgTypes[6]
+	mi := &file_link_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +659,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[6]
+	mi := &file_link_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +672,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{6}
+	return file_link_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Ack) GetTable() *Generation {
@@ -626,6 +696,13 @@ func (x *Ack) GetError() string {
 	return ""
 }
 
+func (x *Ack) GetBeat() uint64 {
+	if x != nil {
+		return x.Beat
+	}
+	return 0
+}
+
 type Report struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Encoding      uint32                 `protobuf:"varint,1,opt,name=encoding,proto3" json:"encoding,omitempty"` // as in Update
@@ -636,7 +713,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_link_proto_msgTypes[7]
+	mi := &file_link_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +725,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[7]
+	mi := &file_link_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +738,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{7}
+	return file_link_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Report) GetEncoding() uint32 {
@@ -687,7 +764,7 @@ type SigningRequest struct {
 
 func (x *SigningRequest) Reset() {
 	*x = SigningRequest{}
-	mi := &file_link_proto_msgTypes[8]
+	mi := &file_link_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +776,7 @@ func (x *SigningRequest) String() string {
 func (*SigningRequest) ProtoMessage() {}
 
 func (x *SigningRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[8]
+	mi := &file_link_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +789,7 @@ func (x *SigningRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SigningRequest.ProtoReflect.Descriptor instead.
 func (*SigningRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{8}
+	return file_link_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SigningRequest) GetPublicKey() []byte {
@@ -733,7 +810,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_link_proto_msgTypes[9]
+	mi := &file_link_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +822,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[9]
+	mi := &file_link_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +835,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{9}
+	return file_link_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Certificate) GetCertificate() []byte {
@@ -794,7 +871,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_link_proto_msgTypes[10]
+	mi := &file_link_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +883,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[10]
+	mi := &file_link_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +896,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{10}
+	return file_link_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JoinRequest) GetMinion() string {
@@ -860,7 +937,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_link_proto_msgTypes[11]
+	mi := &file_link_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +949,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[11]
+	mi := &file_link_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +962,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{11}
+	return file_link_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JoinReply) GetCertificate() []byte {
@@ -916,7 +993,7 @@ type LogOpen struct {
 
 func (x *LogOpen) Reset() {
 	*x = LogOpen{}
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1005,7 @@ func (x *LogOpen) String() string {
 func (*LogOpen) ProtoMessage() {}
 
 func (x *LogOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1018,7 @@ func (x *LogOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogOpen.ProtoReflect.Descriptor instead.
 func (*LogOpen) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{12}
+	return file_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogOpen) GetId() uint64 {
@@ -997,7 +1074,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1086,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1099,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{13}
+	return file_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogChunk) GetId() uint64 {
@@ -1054,7 +1131,7 @@ type LogDone struct {
 
 func (x *LogDone) Reset() {
 	*x = LogDone{}
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1143,7 @@ func (x *LogDone) String() string {
 func (*LogDone) ProtoMessage() {}
 
 func (x *LogDone) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1156,7 @@ func (x *LogDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogDone.ProtoReflect.Descriptor instead.
 func (*LogDone) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{14}
+	return file_link_proto_rawDescGZIP(), []int{15}
 }
 
 var File_link_proto protoreflect.FileDescriptor
@@ -1087,15 +1164,19 @@ var File_link_proto protoreflect.FileDescriptor
 const file_link_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"link.proto\x12\x12reconciler.link.v1\"\xc5\x02\n" +
+	"link.proto\x12\x12reconciler.link.v1\"\xf8\x02\n" +
 	"\aToAgent\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
 	"\awelcome\x18\x02 \x01(\v2\x1b.reconciler.link.v1.WelcomeH\x00R\awelcome\x122\n" +
 	"\x05table\x18\x03 \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x05table\x120\n" +
 	"\x04work\x18\x04 \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x04work\x12C\n" +
 	"\vcertificate\x18\x06 \x01(\v2\x1f.reconciler.link.v1.CertificateH\x00R\vcertificate\x128\n" +
-	"\blog_open\x18\a \x01(\v2\x1b.reconciler.link.v1.LogOpenH\x00R\alogOpenB\x06\n" +
-	"\x04body\"?\n" +
+	"\blog_open\x18\a \x01(\v2\x1b.reconciler.link.v1.LogOpenH\x00R\alogOpen\x121\n" +
+	"\x05heard\x18\b \x01(\v2\x19.reconciler.link.v1.HeardH\x00R\x05heardB\x06\n" +
+	"\x04body\"5\n" +
+	"\x05Heard\x12\x12\n" +
+	"\x04beat\x18\x01 \x01(\x04R\x04beat\x12\x18\n" +
+	"\acontact\x18\x02 \x01(\x04R\acontact\"?\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
 	"\bprotocol\x18\x02 \x01(\rR\bprotocol\"<\n" +
@@ -1126,11 +1207,12 @@ const file_link_proto_rawDesc = "" +
 	"\aapplied\x18\x05 \x01(\v2\x17.reconciler.link.v1.AckR\aapplied\x12\x1d\n" +
 	"\n" +
 	"table_hash\x18\x06 \x01(\fR\ttableHash\x12\x1b\n" +
-	"\twork_hash\x18\a \x01(\fR\bworkHash\"\x85\x01\n" +
+	"\twork_hash\x18\a \x01(\fR\bworkHash\"\x99\x01\n" +
 	"\x03Ack\x124\n" +
 	"\x05table\x18\x01 \x01(\v2\x1e.reconciler.link.v1.GenerationR\x05table\x122\n" +
 	"\x04work\x18\x02 \x01(\v2\x1e.reconciler.link.v1.GenerationR\x04work\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\">\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x12\n" +
+	"\x04beat\x18\x04 \x01(\x04R\x04beat\">\n" +
 	"\x06Report\x12\x1a\n" +
 	"\bencoding\x18\x01 \x01(\rR\bencoding\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\"/\n" +
@@ -1179,50 +1261,52 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_link_proto_goTypes = []any{
 	(*ToAgent)(nil),        // 0: reconciler.link.v1.ToAgent
-	(*Welcome)(nil),        // 1: reconciler.link.v1.Welcome
-	(*Generation)(nil),     // 2: reconciler.link.v1.Generation
-	(*Update)(nil),         // 3: reconciler.link.v1.Update
-	(*FromAgent)(nil),      // 4: reconciler.link.v1.FromAgent
-	(*Hello)(nil),          // 5: reconciler.link.v1.Hello
-	(*Ack)(nil),            // 6: reconciler.link.v1.Ack
-	(*Report)(nil),         // 7: reconciler.link.v1.Report
-	(*SigningRequest)(nil), // 8: reconciler.link.v1.SigningRequest
-	(*Certificate)(nil),    // 9: reconciler.link.v1.Certificate
-	(*JoinRequest)(nil),    // 10: reconciler.link.v1.JoinRequest
-	(*JoinReply)(nil),      // 11: reconciler.link.v1.JoinReply
-	(*LogOpen)(nil),        // 12: reconciler.link.v1.LogOpen
-	(*LogChunk)(nil),       // 13: reconciler.link.v1.LogChunk
-	(*LogDone)(nil),        // 14: reconciler.link.v1.LogDone
+	(*Heard)(nil),          // 1: reconciler.link.v1.Heard
+	(*Welcome)(nil),        // 2: reconciler.link.v1.Welcome
+	(*Generation)(nil),     // 3: reconciler.link.v1.Generation
+	(*Update)(nil),         // 4: reconciler.link.v1.Update
+	(*FromAgent)(nil),      // 5: reconciler.link.v1.FromAgent
+	(*Hello)(nil),          // 6: reconciler.link.v1.Hello
+	(*Ack)(nil),            // 7: reconciler.link.v1.Ack
+	(*Report)(nil),         // 8: reconciler.link.v1.Report
+	(*SigningRequest)(nil), // 9: reconciler.link.v1.SigningRequest
+	(*Certificate)(nil),    // 10: reconciler.link.v1.Certificate
+	(*JoinRequest)(nil),    // 11: reconciler.link.v1.JoinRequest
+	(*JoinReply)(nil),      // 12: reconciler.link.v1.JoinReply
+	(*LogOpen)(nil),        // 13: reconciler.link.v1.LogOpen
+	(*LogChunk)(nil),       // 14: reconciler.link.v1.LogChunk
+	(*LogDone)(nil),        // 15: reconciler.link.v1.LogDone
 }
 var file_link_proto_depIdxs = []int32{
-	1,  // 0: reconciler.link.v1.ToAgent.welcome:type_name -> reconciler.link.v1.Welcome
-	3,  // 1: reconciler.link.v1.ToAgent.table:type_name -> reconciler.link.v1.Update
-	3,  // 2: reconciler.link.v1.ToAgent.work:type_name -> reconciler.link.v1.Update
-	9,  // 3: reconciler.link.v1.ToAgent.certificate:type_name -> reconciler.link.v1.Certificate
-	12, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
-	2,  // 5: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
-	5,  // 6: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
-	6,  // 7: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
-	7,  // 8: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
-	6,  // 9: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
-	8,  // 10: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
-	6,  // 11: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
-	2,  // 12: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
-	2,  // 13: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
-	4,  // 14: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
-	10, // 15: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
-	13, // 16: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
-	0,  // 17: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
-	11, // 18: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
-	14, // 19: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
-	17, // [17:20] is the sub-list for method output_type
-	14, // [14:17] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	2,  // 0: reconciler.link.v1.ToAgent.welcome:type_name -> reconciler.link.v1.Welcome
+	4,  // 1: reconciler.link.v1.ToAgent.table:type_name -> reconciler.link.v1.Update
+	4,  // 2: reconciler.link.v1.ToAgent.work:type_name -> reconciler.link.v1.Update
+	10, // 3: reconciler.link.v1.ToAgent.certificate:type_name -> reconciler.link.v1.Certificate
+	13, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
+	1,  // 5: reconciler.link.v1.ToAgent.heard:type_name -> reconciler.link.v1.Heard
+	3,  // 6: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
+	6,  // 7: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
+	7,  // 8: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
+	8,  // 9: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
+	7,  // 10: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
+	9,  // 11: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
+	7,  // 12: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
+	3,  // 13: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
+	3,  // 14: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
+	5,  // 15: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
+	11, // 16: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
+	14, // 17: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
+	0,  // 18: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
+	12, // 19: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
+	15, // 20: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
+	18, // [18:21] is the sub-list for method output_type
+	15, // [15:18] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -1236,8 +1320,9 @@ func file_link_proto_init() {
 		(*ToAgent_Work)(nil),
 		(*ToAgent_Certificate)(nil),
 		(*ToAgent_LogOpen)(nil),
+		(*ToAgent_Heard)(nil),
 	}
-	file_link_proto_msgTypes[4].OneofWrappers = []any{
+	file_link_proto_msgTypes[5].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
 		(*FromAgent_Ack)(nil),
 		(*FromAgent_Report)(nil),
@@ -1250,7 +1335,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
