@@ -22,6 +22,9 @@ const (
 	observeEvery  = 15 * time.Second       // the runtime is looked at this often even if no event came
 	retryAfter    = time.Second            // after a runtime or a kernel that did not answer
 	progressEvery = 500 * time.Millisecond // between two reports of one pull
+
+	observeTimeout = 30 * time.Second // of one look at the runtime
+	overTimeout    = 5 * time.Second  // of one without a lease: what is fenced has to end even if the runtime hangs
 )
 
 // Config is what an Agent needs. All fields are required but Labels and those that name a default.
@@ -33,14 +36,16 @@ type Config struct {
 	Capacity   assignment.Capacity
 	Features   []schema.Feature // what Runtime, Network and Router can do for a pod
 	Version    string
-	BootID     string
+	BootID     string // of /proc/sys/kernel/random/boot_id; without one no fenced instance is ever started
 	Controller Controller
 	Runtime    Runtime
 	Network    Network
 	Router     Router
-	Parallel   int              // instances that are started at the same time; 0 means 4
-	Disk       Disk             // where the kept assignment is; nil means a file in Dir
-	Now        func() time.Time // the minion's clock; nil means time.Now
+	Parallel   int                  // instances that are started at the same time; 0 means 4
+	Disk       Disk                 // where the kept assignment is; nil means a file in Dir
+	LeaseDisk  Disk                 // where the lease is, which needs not outlive the boot; nil means a file in Dir
+	Now        func() time.Time     // the minion's clock; nil means time.Now
+	Boottime   func() time.Duration // since the boot that BootID names; nil means the function Boottime
 	Log        *slog.Logger
 }
 
@@ -58,12 +63,16 @@ type Agent struct {
 	problems []string           // of the routes
 	refusals [errorKinds]string // what is not in force, and why
 
+	leasing sync.Mutex // protects lease; held while it is written, so that an older one is never written over a newer
+	lease   lease
+
 	// Owned by the pod loop.
 	memory   map[string]*Memory
 	workers  map[string]*worker
 	done     chan outcome
 	observed []Observed
 	looked   bool // observed is something
+	over     bool // there is no lease, and fenced instances need one
 	last     *assignment.Report
 	lastSent time.Time
 }
@@ -88,18 +97,24 @@ func New(c Config) (*Agent, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Boottime == nil {
+		c.Boottime = Boottime
+	}
 	if c.Disk == nil {
 		if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make agent directory: %w", err)
 		}
-		c.Disk = folder(c.Dir)
+		c.Disk = folder{dir: c.Dir, name: "kept.json"}
+	}
+	if c.LeaseDisk == nil {
+		c.LeaseDisk = folder{dir: c.Dir, name: "lease.json", volatile: true}
 	}
 	k, err := loadKept(c.Disk)
 	if err != nil {
 		return nil, err
 	}
 	return &Agent{
-		Config: c, started: c.Now(), keep: &keeper{kept: k, disk: c.Disk, features: c.Features},
+		Config: c, started: c.Now(), lease: loadLease(c.LeaseDisk), keep: &keeper{kept: k, disk: c.Disk, features: c.Features},
 		wake: make(chan struct{}, 1), routes: make(chan struct{}, 1), slots: make(chan struct{}, c.Parallel),
 		progress: map[string]string{}, memory: map[string]*Memory{}, workers: map[string]*worker{}, done: make(chan outcome, 64),
 	}, nil
@@ -111,6 +126,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.listen(ctx) })
 	g.Go(func() error { return a.routeLoop(ctx) })
+	g.Go(func() error { return a.leaseLoop(ctx) })
 	g.Go(func() error { return a.podLoop(ctx, g) })
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -176,8 +192,13 @@ func (a *Agent) Step(ctx context.Context, spawn func(func())) time.Time {
 			poke(a.routes) // the pod network may be new
 		}
 	}
-	now := a.Now()
-	octx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	var end time.Time
+	a.over, end = a.renew()
+	now, patience := a.Now(), observeTimeout
+	if a.over {
+		patience = overTimeout
+	}
+	octx, cancel := context.WithTimeout(ctx, patience)
 	observed, err := a.Runtime.Observe(octx)
 	cancel()
 	if err != nil {
@@ -186,11 +207,12 @@ func (a *Agent) Step(ctx context.Context, spawn func(func())) time.Time {
 			if a.looked { // before the first look nothing is known, and unknown is not "not running"
 				a.report(ctx, kept.Assignment, []string{"runtime: " + err.Error()}, now)
 			}
+			a.haltUnseen(ctx, kept.Assignment, spawn, now)
 		}
 		return now.Add(retryAfter)
 	}
 	a.observed, a.looked = observed, true
-	next := now.Add(observeEvery)
+	next := earlier(now.Add(observeEvery), end)
 	if kept.Assignment != nil {
 		next = earlier(next, a.act(ctx, kept.Assignment, spawn, now))
 	}
@@ -208,35 +230,17 @@ func (a *Agent) act(ctx context.Context, assigned *assignment.Assignment, spawn 
 	listed := map[string]bool{}
 	defer func() { a.keep.forget(listed) }()
 	for i := range assigned.Instances {
-		d := a.keep.decode(assigned.Instances[i])
+		d := a.desired(&assigned.Instances[i])
 		listed[d.ID] = true
-		m := a.memory[d.ID]
-		if m == nil {
-			m = &Memory{Images: map[string]bool{}}
-			a.memory[d.ID] = m
-		}
-		if w := a.workers[d.ID]; w != nil {
-			if (d.Phase == assignment.Drain || d.Phase == assignment.Stop) && w.verb != TakeOff {
-				w.cancel() // its end wakes us
-			}
+		m := a.remember(&d)
+		if a.busy(&d) {
 			continue
 		}
 		action, at := Next(d, find(a.observed, d.ID), *m, now)
 		wake = earlier(wake, at)
-		if action == nil {
-			continue
+		if action != nil {
+			a.start(ctx, d, action, assigned, spawn)
 		}
-		wctx, cancel := context.WithCancel(ctx)
-		a.workers[d.ID] = &worker{verb: action.Verb, cancel: cancel}
-		gateway := assigned.Network.Addr().Next()
-		spawn(func() {
-			o := a.do(wctx, d, action, gateway)
-			cancel()
-			select {
-			case a.done <- o:
-			case <-ctx.Done():
-			}
-		})
 	}
 	for id := range a.memory {
 		if !listed[id] && a.workers[id] == nil {
@@ -244,6 +248,69 @@ func (a *Agent) act(ctx context.Context, assigned *assignment.Assignment, spawn 
 		}
 	}
 	return wake
+}
+
+// haltUnseen ends what may not run when the runtime does not say what runs.
+func (a *Agent) haltUnseen(ctx context.Context, assigned *assignment.Assignment, spawn func(func()), now time.Time) {
+	if !a.over {
+		return
+	}
+	for i := range assigned.Instances {
+		d := a.desired(&assigned.Instances[i])
+		m := a.remember(&d)
+		if !d.Held || d.Phase == assignment.Stop || a.busy(&d) {
+			continue
+		}
+		if action, _ := halt(!m.Halted, *m, now); action != nil {
+			a.start(ctx, d, action, assigned, spawn)
+		}
+	}
+}
+
+// desired is an assigned instance with its spec, and whether it may run.
+func (a *Agent) desired(i *assignment.Instance) Desired {
+	d := a.keep.decode(*i)
+	d.Held = d.Fence && a.over
+	return d
+}
+
+// remember is what is remembered of an instance.
+func (a *Agent) remember(d *Desired) *Memory {
+	m := a.memory[d.ID]
+	if m == nil {
+		m = &Memory{Images: map[string]bool{}}
+		a.memory[d.ID] = m
+	}
+	m.Halted = m.Halted && d.Held
+	return m
+}
+
+// busy tells whether a worker is at an instance; one that does what is not wanted any more is interrupted, and its end wakes
+// the loop.
+func (a *Agent) busy(d *Desired) bool {
+	w := a.workers[d.ID]
+	if w == nil {
+		return false
+	}
+	if (d.Phase == assignment.Drain || d.Phase == assignment.Stop || d.Held) && w.verb == BringUp {
+		w.cancel()
+	}
+	return true
+}
+
+// start hands an action to spawn.
+func (a *Agent) start(ctx context.Context, d Desired, action *Action, assigned *assignment.Assignment, spawn func(func())) {
+	wctx, cancel := context.WithCancel(ctx)
+	a.workers[d.ID] = &worker{verb: action.Verb, cancel: cancel}
+	gateway := assigned.Network.Addr().Next()
+	spawn(func() {
+		o := a.do(wctx, d, action, gateway)
+		cancel()
+		select {
+		case a.done <- o:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // report hands the newest observation to the controller if it says something new, or if the last was long ago. With
@@ -269,7 +336,7 @@ func (a *Agent) report(ctx context.Context, assigned *assignment.Assignment, pro
 	listed := map[string]bool{}
 	if assigned != nil {
 		for i := range assigned.Instances {
-			d := a.keep.decode(assigned.Instances[i])
+			d := a.desired(&assigned.Instances[i])
 			listed[d.ID] = true
 			o := find(a.observed, d.ID)
 			var m Memory

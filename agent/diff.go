@@ -21,6 +21,7 @@ type Desired struct {
 	assignment.Instance
 	PodSpec schema.PodSpec
 	Refused string
+	Held    bool // it is fenced and there is no lease: nothing of it may run
 }
 
 // Memory is what the agent remembers of its own tries for one instance. It does not survive the agent: the zero value is
@@ -34,6 +35,7 @@ type Memory struct {
 	Message  string
 	Attached bool // the network was attached since this agent started
 	Stopped  bool // everything of the instance was removed
+	Halted   bool // everything of it was ended since the lease was over
 }
 
 // Verb is what an action does.
@@ -43,6 +45,7 @@ type Verb string
 const (
 	BringUp Verb = "bring up" // have the images; if Start is set, also namespaces, network, and each container that is named in it
 	TakeOff Verb = "take off" // stop and remove everything of the instance
+	Halt    Verb = "halt"     // stop everything of the instance and leave it there
 )
 
 // Action is the next thing to do for one instance.
@@ -68,7 +71,12 @@ func Next(desired Desired, observed *Observed, m Memory, now time.Time) (action 
 		return &Action{Verb: TakeOff}, time.Time{}
 	case assignment.Prepare, assignment.Run:
 	default: // Drain runs as it is; a phase of a newer server is left alone
-		return nil, time.Time{}
+		if !desired.Held {
+			return nil, time.Time{}
+		}
+	}
+	if desired.Held && desired.Phase != assignment.Prepare {
+		return halt(anyRunning(observed), m, now)
 	}
 	if desired.Refused != "" {
 		return nil, time.Time{}
@@ -98,6 +106,17 @@ func Next(desired Desired, observed *Observed, m Memory, now time.Time) (action 
 	return a, wake
 }
 
+// halt is what to do with an instance that may not run.
+func halt(runs bool, m Memory, now time.Time) (action *Action, wake time.Time) {
+	switch {
+	case !runs:
+		return nil, time.Time{}
+	case m.Failing == Halt && m.Next.After(now):
+		return nil, m.Next
+	}
+	return &Action{Verb: Halt}, time.Time{}
+}
+
 // due adds the containers that are to be started now, and says when the next one will be.
 func (a *Action) due(desired Desired, observed *Observed, now time.Time) (wake time.Time) {
 	for i := range desired.PodSpec.Containers {
@@ -121,6 +140,9 @@ func (a *Action) due(desired Desired, observed *Observed, now time.Time) (wake t
 
 // restarts tells whether the policy wants an exited container back.
 func restarts(policy schema.RestartPolicy, c *ObservedContainer) bool {
+	if c.Reason == assignment.Fenced { // it did not end by itself
+		return true
+	}
 	switch policy {
 	case schema.RestartNever:
 		return false
@@ -132,6 +154,9 @@ func restarts(policy schema.RestartPolicy, c *ObservedContainer) bool {
 
 // restartAt is when an exited container may be started again.
 func restartAt(c *ObservedContainer) time.Time {
+	if c.Reason == assignment.Fenced {
+		return c.FinishedAt
+	}
 	n := c.Attempt
 	if !c.StartedAt.IsZero() && c.FinishedAt.Sub(c.StartedAt) >= backoffReset {
 		n = 0

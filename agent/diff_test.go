@@ -44,6 +44,7 @@ func TestNext(t *testing.T) {
 		phase    assignment.Phase
 		policy   schema.RestartPolicy
 		refused  string
+		held     bool
 		observed *Observed
 		memory   Memory
 		at       time.Duration
@@ -85,10 +86,26 @@ func TestNext(t *testing.T) {
 		{name: "stopped is done", phase: assignment.Stop, memory: Memory{Stopped: true}, want: "nothing"},
 		{name: "a spec that was refused is not run", phase: assignment.Run, refused: "unknown field", want: "nothing"},
 		{name: "but can be stopped", phase: assignment.Stop, refused: "unknown field", observed: &Observed{}, want: "take off"},
+		{name: "without a lease what runs is halted", phase: assignment.Run, held: true, memory: Memory{Images: had, Attached: true},
+			observed: &Observed{Containers: []ObservedContainer{b}}, want: "halt"},
+		{name: "and nothing is started", phase: assignment.Run, held: true, memory: Memory{Images: had}, want: "nothing"},
+		{name: "nor restarted", phase: assignment.Run, held: true, memory: Memory{Images: had, Attached: true}, at: time.Hour,
+			observed: &Observed{Containers: []ObservedContainer{ran(Exited, 0, 1, 0, 1)}}, want: "nothing"},
+		{name: "what drains is halted too", phase: assignment.Drain, held: true, observed: &Observed{Containers: []ObservedContainer{b}}, want: "halt"},
+		{name: "so is a phase of a newer server", phase: "Freeze", held: true, observed: &Observed{Containers: []ObservedContainer{b}}, want: "halt"},
+		{name: "and a spec that was refused", phase: assignment.Run, held: true, refused: "unknown field", observed: &Observed{Containers: []ObservedContainer{b}}, want: "halt"},
+		{name: "images may be had without a lease", phase: assignment.Prepare, held: true, want: "bring up images=i:1,i:2"},
+		{name: "a halt that failed waits for its back-off", phase: assignment.Run, held: true, memory: Memory{Next: t0.Add(time.Second), Failing: Halt},
+			observed: &Observed{Containers: []ObservedContainer{b}}, want: "nothing", wake: time.Second},
+		{name: "but not for a start's", phase: assignment.Run, held: true, memory: Memory{Next: t0.Add(time.Hour), Failing: BringUp},
+			observed: &Observed{Containers: []ObservedContainer{b}}, want: "halt"},
+		{name: "stop takes off without a lease", phase: assignment.Stop, held: true, observed: &Observed{Containers: []ObservedContainer{b}}, want: "take off"},
+		{name: "what was halted is started again at once, whatever the policy and its crashes", phase: assignment.Run, policy: schema.RestartNever, memory: Memory{Images: had, Attached: true},
+			observed: &Observed{Containers: []ObservedContainer{{Name: "a", State: Exited, Attempt: 9, ExitCode: 143, Reason: assignment.Fenced, FinishedAt: t0}, b}}, want: "bring up start=a/10 attach"},
 		{name: "a phase of a newer server is left alone", phase: "Freeze", observed: &Observed{Containers: []ObservedContainer{b}}, want: "nothing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Desired{Instance: assignment.Instance{ID: "x", Phase: c.phase}, PodSpec: spec, Refused: c.refused}
+			d := Desired{Instance: assignment.Instance{ID: "x", Phase: c.phase}, PodSpec: spec, Refused: c.refused, Held: c.held}
 			d.PodSpec.RestartPolicy = c.policy
 			got, wake := Next(d, c.observed, c.memory, t0.Add(c.at))
 			if got.text() != c.want {

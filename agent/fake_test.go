@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -25,6 +26,7 @@ type fakeRuntime struct {
 	pods    map[string]*Observed
 	starts  map[string]int // by instance/container
 	stops   []string
+	halts   []string
 	fail    map[string]string
 	pulling map[string]chan struct{} // pulls of these images hang until closed
 	down    bool
@@ -134,6 +136,28 @@ func (f *fakeRuntime) Stop(_ context.Context, id string, _ time.Duration) error 
 	return f.try("stop", func() error { f.stops = append(f.stops, id); delete(f.pods, id); return nil })
 }
 
+func (f *fakeRuntime) Halt(_ context.Context, id string, _ time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock() // also while the runtime is down
+	how := f.fail["halt"]
+	delete(f.fail, "halt")
+	if how == "refused" {
+		return errFake
+	}
+	f.halts = append(f.halts, id)
+	if o := f.pods[id]; o != nil {
+		for i := range o.Containers {
+			if c := &o.Containers[i]; c.State == Running {
+				c.State, c.ExitCode, c.FinishedAt, c.Reason = Exited, 143, time.Now(), assignment.Fenced
+			}
+		}
+	}
+	if how == "done" {
+		return errFake
+	}
+	return nil
+}
+
 func (f *fakeRuntime) Logs(context.Context, string, string, LogOptions) (io.ReadCloser, error) {
 	return nil, errors.New("no logs here")
 }
@@ -211,6 +235,7 @@ type fakeController struct {
 	acked   struct{ table, work assignment.Generation }
 	errs    []string
 	reports []assignment.Report
+	contact assignment.Contact
 	changed chan struct{}
 }
 
@@ -218,6 +243,20 @@ func (f *fakeController) Latest() (*assignment.Assignment, *assignment.Table) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.work, f.table
+}
+
+func (f *fakeController) Contact() assignment.Contact {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.contact
+}
+
+// meet lets the server of epoch 1 have heard of what was sent at a time since the boot.
+func (f *fakeController) meet(number uint64, sent time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.contact = assignment.Contact{Epoch: 1, Number: number, Sent: sent}
+	poke(f.changed)
 }
 
 func (f *fakeController) Changed() <-chan struct{} { return f.changed }
@@ -273,6 +312,8 @@ func (f *fakeController) last(id string) *assignment.InstanceStatus {
 // minion is a machine that outlives its agents.
 type minion struct {
 	t       *testing.T
+	boots   int
+	booted  time.Time
 	dir     string
 	runtime *fakeRuntime
 	network *fakeNetwork
@@ -281,15 +322,32 @@ type minion struct {
 }
 
 func newMinion(t *testing.T) *minion {
-	return &minion{t: t, dir: t.TempDir(), runtime: newFakeRuntime(),
+	return &minion{t: t, booted: time.Now(), dir: t.TempDir(), runtime: newFakeRuntime(),
 		network: &fakeNetwork{attached: map[string]netip.Addr{}, changed: make(chan struct{}, 1)},
 		router:  &fakeRouter{changed: make(chan struct{}, 1)}, link: &fakeController{changed: make(chan struct{}, 1)}}
+}
+
+// uptime is CLOCK_BOOTTIME.
+func (m *minion) uptime() time.Duration { return time.Since(m.booted) }
+
+// reboot ends all that runs; the disk stays.
+func (m *minion) reboot() {
+	m.boots++
+	m.booted = time.Now()
+	m.runtime.mu.Lock()
+	defer m.runtime.mu.Unlock()
+	for _, o := range m.runtime.pods {
+		for i := range o.Containers {
+			c := &o.Containers[i]
+			c.State, c.ExitCode, c.FinishedAt, c.Reason = Exited, 255, time.Now(), "Lost"
+		}
+	}
 }
 
 // boot starts an agent and returns what ends it.
 func (m *minion) boot() (kill func()) {
 	a, err := New(Config{Dir: m.dir, Minion: "m1", Address: netip.MustParseAddr("10.245.2.2"), Controller: m.link, Runtime: m.runtime,
-		Network: m.network, Router: m.router, Features: []schema.Feature{schema.FeatureHooks}, Log: slog.New(slog.DiscardHandler)})
+		BootID: fmt.Sprint("boot ", m.boots), Boottime: m.uptime, Network: m.network, Router: m.router, Features: []schema.Feature{schema.FeatureHooks}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -16,7 +16,9 @@ import (
 type Controller interface {
 	// Latest is the newest assignment and table received, nil until there is one. The values are not changed afterwards.
 	Latest() (*assignment.Assignment, *assignment.Table)
-	// Changed receives after Latest changed; it has room for one.
+	// Contact is the newest contact with the server, the zero value before the first; Sent is by the agent's Boottime.
+	Contact() assignment.Contact
+	// Changed receives after Latest or the number of the contact changed; it has room for one.
 	Changed() <-chan struct{}
 	// Ack says which generations are in force here: the table when the kernel has it, the assignment when it is kept on
 	// disk. A zero generation says nothing; err, if not empty, is why a newer one is not in force.
@@ -51,7 +53,7 @@ type ObservedContainer struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	ExitCode   int
-	Reason     string // Completed, Error, OOMKilled, Lost (ended while nobody could see how), StartError
+	Reason     string // Completed, Error, OOMKilled, Lost (ended while nobody could see how), StartError, assignment.Fenced
 	Message    string
 	Last       *assignment.LastExit // the attempt before this one
 }
@@ -98,6 +100,9 @@ type Runtime interface {
 	// Start makes and starts attempt number attempt of the container, removing an ended attempt before it. It does nothing if
 	// that attempt already runs. The images must be there.
 	Start(ctx context.Context, p Pod, container string, attempt int) error
+	// Halt ends the instance's containers as Stop does and removes nothing: those that it ended are observed as exited with
+	// the reason assignment.Fenced. It ends them too, then without grace, where the runtime does not answer.
+	Halt(ctx context.Context, id string, grace time.Duration) error
 	// Stop sends SIGTERM to the instance's containers and SIGKILL after grace, then removes containers, snapshots, empty
 	// directories, namespaces and cgroups. It does nothing if none of them is there.
 	Stop(ctx context.Context, id string, grace time.Duration) error

@@ -42,7 +42,10 @@ func (k kept) save(d Disk) error {
 }
 
 // folder is a Disk of one file in a directory.
-type folder string
+type folder struct {
+	dir, name string
+	volatile  bool // what is saved needs not outlive the boot
+}
 
 // Load is the interface's.
 func (d folder) Load() ([]byte, error) {
@@ -51,36 +54,43 @@ func (d folder) Load() ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read kept assignment: %w", err)
+		return nil, fmt.Errorf("read %s: %w", d.name, err)
 	}
 	return b, nil
 }
 
 // Save is the interface's.
 func (d folder) Save(b []byte) error {
-	f, err := os.CreateTemp(string(d), ".kept-*")
-	if err != nil {
-		return fmt.Errorf("keep assignment: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("keep assignment: %w", err)
-	}
-	if err := os.Rename(f.Name(), d.file()); err != nil {
-		return fmt.Errorf("keep assignment: %w", err)
-	}
-	dir, err := os.Open(string(d))
-	if err != nil {
-		return fmt.Errorf("keep assignment: %w", err)
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
-		return fmt.Errorf("keep assignment: %w", err)
+	if err := d.replace(b); err != nil {
+		return fmt.Errorf("write %s: %w", d.name, err)
 	}
 	return nil
 }
 
-func (d folder) file() string { return filepath.Join(string(d), "kept.json") }
+func (d folder) replace(b []byte) error {
+	f, err := os.CreateTemp(d.dir, "."+d.name+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	_, err = f.Write(b)
+	if !d.volatile {
+		err = errors.Join(err, f.Sync())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), d.file()); err != nil || d.volatile {
+		return err
+	}
+	dir, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func (d folder) file() string { return filepath.Join(d.dir, d.name) }
 
 // takeAssignment decides whether a received assignment replaces the kept one: only of the same fleet, for this minion, and
 // not older. why is empty if it does.

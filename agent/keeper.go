@@ -56,6 +56,13 @@ func (k *keeper) offerTable(t *assignment.Table) (now kept, taken bool, refused 
 	return k.kept, refused == "", refused
 }
 
+// assignment is the one in force, nil before the first.
+func (k *keeper) assignment() *assignment.Assignment {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kept.Assignment
+}
+
 // replace saves next and makes it the kept one.
 func (k *keeper) replace(next kept) (problem string) {
 	if err := next.save(k.disk); err != nil {

@@ -80,6 +80,13 @@ func instanceStatus(desired *Desired, observed *Observed, m Memory, progress str
 		}
 	}
 	switch {
+	case desired != nil && desired.Held && desired.Phase != assignment.Prepare && desired.Phase != assignment.Stop && ended < max(len(names), 1):
+		s.Reason, s.Message = assignment.Fenced, "not running: without contact with the server for longer than its lease"
+		if s.State == assignment.Running && !anyRunning(observed) {
+			s.State = assignment.Waiting
+		} else if s.State == assignment.Running {
+			s.Message = "ending: without contact with the server for longer than its lease"
+		}
 	case desired == nil:
 		s.Reason, s.Message = "Unassigned", "found on the minion, and not in its assignment"
 	case desired.Refused != "":
@@ -131,6 +138,9 @@ func containerStatus(name, image string, c *ObservedContainer, policy schema.Res
 		}
 		s.Message = strings.TrimSpace(fmt.Sprintf("ended with %s (exit code %d); next restart at %s. %s",
 			c.Reason, c.ExitCode, restartAt(c).UTC().Format(time.TimeOnly), c.Message))
+		if c.Reason == assignment.Fenced {
+			s.Reason, s.Message = c.Reason, "ended because the lease of its minion was over"
+		}
 		if m.Reason != "" && m.Next.After(now) {
 			s.Reason, s.Message = m.Reason, m.Message
 		}

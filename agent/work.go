@@ -25,6 +25,17 @@ type outcome struct {
 // do carries an action out. It is called by one worker per instance at a time.
 func (a *Agent) do(ctx context.Context, d Desired, action *Action, gateway netip.Addr) outcome {
 	o := outcome{id: d.ID, verb: action.Verb}
+	if action.Verb == Halt {
+		grace := d.PodSpec.Grace()
+		hctx, cancel := context.WithTimeout(ctx, grace+time.Minute)
+		defer cancel()
+		if o.err = a.Runtime.Halt(hctx, d.ID, grace); o.err != nil {
+			o.reason = "HaltError"
+		} else {
+			a.Log.Warn("halted fenced instance: the lease is over", "instance", d.ID)
+		}
+		return o
+	}
 	if action.Verb == TakeOff {
 		grace := d.PodSpec.Grace()
 		tctx, cancel := context.WithTimeout(ctx, grace+time.Minute)
@@ -152,6 +163,7 @@ func (a *Agent) finish(o outcome) {
 		if o.verb == TakeOff {
 			m.Stopped, m.Next, m.Failing = true, now.Add(retryAfter), TakeOff
 		}
+		m.Halted = o.verb == Halt
 	case errors.Is(o.err, context.Canceled): // an other phase interrupted it, or the agent ends
 		m.Reason, m.Message = "", ""
 	default:

@@ -78,28 +78,40 @@ func (c *Config) keepExits() error {
 		if !ok || !rec.FinishedAt.IsZero() {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(c.bundle(id), "exit.json"))
-		if errors.Is(err, fs.ErrNotExist) {
+		code, at, ok, err := c.exitStatus(id)
+		if err != nil {
+			return err
+		}
+		if !ok {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("read exit status: %w", err)
-		}
-		var exit struct {
-			Timestamp time.Time
-			Status    int
-		}
-		if json.Unmarshal(b, &exit) != nil {
-			continue // half written by a shim that was killed: lost
-		}
-		rec.ExitCode, rec.FinishedAt = exit.Status, exit.Timestamp
-		rec.Reason = reason(exit.Status, oomKills(filepath.Join(c.CgroupParent, instance, rec.Container)) > 0)
-		if rec.FinishedAt.IsZero() {
-			rec.FinishedAt = time.Now()
-		}
+		rec.ExitCode, rec.FinishedAt = code, at
+		rec.Reason = reason(code, oomKills(filepath.Join(c.CgroupParent, instance, rec.Container)) > 0)
 		if err := c.writeRecord(instance, id, rec); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// exitStatus is what the shim wrote about a task that ended; ok is false if it wrote nothing, or only half before it was killed.
+func (c *Config) exitStatus(id string) (code int, at time.Time, ok bool, err error) {
+	b, err := os.ReadFile(filepath.Join(c.bundle(id), "exit.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, at, false, nil
+	}
+	if err != nil {
+		return 0, at, false, fmt.Errorf("read exit status: %w", err)
+	}
+	var exit struct {
+		Timestamp time.Time
+		Status    int
+	}
+	if json.Unmarshal(b, &exit) != nil {
+		return 0, at, false, nil
+	}
+	if exit.Timestamp.IsZero() {
+		exit.Timestamp = time.Now()
+	}
+	return exit.Status, exit.Timestamp, true, nil
 }

@@ -123,7 +123,7 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	controller, err := link.NewClient(link.ClientConfig{
-		Server: o.server, Minion: o.name, Dir: filepath.Join(o.dir, "pki"), Token: o.token, Version: version(), Log: log,
+		Server: o.server, Minion: o.name, Dir: filepath.Join(o.dir, "pki"), Token: o.token, Version: version(), Log: log, Boottime: agent.Boottime,
 		Logs: func(ctx context.Context, r assignment.LogRequest) (io.ReadCloser, error) {
 			return pods.Logs(ctx, r.Instance, r.Container, agent.LogOptions{Follow: r.Follow, Tail: r.Tail, Previous: r.Previous})
 		},
@@ -131,7 +131,10 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // for people only
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		log.Warn("boot has no id: fenced pods are not started", "err", err)
+	}
 	a, err := agent.New(agent.Config{
 		Dir: filepath.Join(o.dir, "agent"), Minion: o.name, Address: addr, Labels: o.labels, Features: features, Version: version(), BootID: strings.TrimSpace(string(boot)),
 		Capacity:   assignment.Capacity{MilliCPU: o.cpu, Memory: o.memory, Pods: o.pods},

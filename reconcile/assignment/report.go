@@ -29,6 +29,9 @@ type Capacity struct {
 	Pods     int   `json:"pods"`
 }
 
+// Fenced is the reason of an instance, and of the end of its containers, that its minion's lease ended.
+const Fenced = "Fenced"
+
 // InstanceState is where an instance is on its minion.
 type InstanceState string
 

@@ -15,11 +15,10 @@
 // when it has made no progress with what it was sent for 60 s; the agent dials again after 0.1 to 5 s with full jitter. When
 // a certificate is revoked or replaced its stream ends at once, when it expires with the next heartbeat.
 //
-// An agent that holds a lease, see assignment.Contact, numbers its hello, acknowledgements and heartbeats. The server notes
-// that it saw the minion and answers with the newest number, and the agent then knows how old its contact is at most. An
-// agent without fenced instances asks for that in its hello only, so it costs a fleet without them nothing. Of two servers
-// of one fleet only the one that leads may serve the link: an answer of another would extend a lease that the leader does
-// not know of.
+// An agent numbers its hello, acknowledgements and heartbeats. The server notes that it saw the minion and answers with the
+// newest number, so that the agent knows how old its contact is at most, see assignment.Contact. It does so without a lease too:
+// an instance that becomes fenced while it runs is to find a contact. Of two servers of one fleet only the one that leads may
+// serve the link: an answer of another would extend a lease that the leader does not know of.
 //
 // The link orders nothing: fleet id and generation arrive as they were sent, and refusing another fleet's or an older one is
 // the agent's decision. All is kept in memory, except for what package pki keeps: after a restart of the server the agents

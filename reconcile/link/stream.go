@@ -139,7 +139,7 @@ func (s *stream) send(ctx context.Context, conn linkpb.Link_ConnectClient, sent 
 				return nil
 			}
 		}
-		if a := cmp.Or(m.GetHeartbeat(), m.GetAck()); a != nil && s.lease() > 0 { // else nobody needs the answer
+		if a := cmp.Or(m.GetHeartbeat(), m.GetAck()); a != nil {
 			s.beat.mark(a)
 		}
 		if err := conn.Send(m); err != nil {

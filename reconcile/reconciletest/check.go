@@ -207,6 +207,7 @@ func (s *sim) stops(m *minion, id string) {
 
 // check looks at what truly runs.
 func (s *sim) check() {
+	s.checkFence()
 	bare, at := map[string]string{}, map[netip.Addr]string{}
 	for _, n := range s.names {
 		m := s.minions[n]

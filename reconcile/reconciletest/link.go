@@ -2,20 +2,25 @@ package reconciletest
 
 import (
 	"fmt"
+	"time"
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
 )
 
-// message is what travels down to an agent: one of both.
+// message is what travels down to an agent: one of these.
 type message struct {
 	table *assignment.Table
 	work  *assignment.Assignment
+	heard *assignment.Contact
 }
 
 func (m message) String() string {
 	if m.table != nil {
 		return "table " + m.table.Generation.String()
+	}
+	if m.heard != nil {
+		return fmt.Sprintf("contact %d, sent at %s", m.heard.Number, m.heard.Sent)
 	}
 	return "assignment " + m.work.Generation.String()
 }
@@ -24,6 +29,7 @@ func (m message) String() string {
 type answer struct {
 	table, work assignment.Generation
 	err         string
+	sent        time.Duration // by the minion's uptime
 	report      *assignment.Report
 }
 
@@ -43,7 +49,11 @@ func (m *minion) said() reconcile.Minion {
 // hear lets the server know something of the minion; a stream that it takes for live is.
 func (m *minion) hear(a answer) {
 	k := m.said()
+	if k.Contact == 0 || m.sim.serverTime().Sub(k.LastSeen) >= assignment.MinLease {
+		k.Contact++
+	}
 	k.Connected, k.LastSeen = true, m.sim.serverTime()
+	m.heard = m.sim.now
 	if !a.table.IsZero() {
 		k.Table = a.table
 	}
@@ -55,6 +65,9 @@ func (m *minion) hear(a answer) {
 		k.Report, k.Reported = a.report, k.LastSeen
 	}
 	m.sim.server.minions[m.name] = k
+	if m.linked {
+		m.down = append(m.down, message{heard: &assignment.Contact{Epoch: m.sim.server.epoch, Number: k.Contact, Sent: a.sent}})
+	}
 }
 
 // connect makes a stream if there is a way: the agent says what it has in force, and is sent the newest.
@@ -63,9 +76,9 @@ func (m *minion) connect() {
 		return
 	}
 	m.linked = true
-	m.hear(answer{table: m.proc.acked.table, work: m.proc.acked.work})
+	m.hear(answer{table: m.proc.acked.table, work: m.proc.acked.work, sent: m.uptime()})
 	if m.proc.report != nil {
-		m.up = append(m.up, answer{report: m.proc.report})
+		m.up = append(m.up, answer{report: m.proc.report, sent: m.uptime()})
 	}
 	if t := m.sim.server.table; t != nil {
 		m.send(message{table: t})
@@ -119,10 +132,13 @@ func (m *minion) deliver() {
 }
 
 func (m *minion) take(x message) {
-	if x.table != nil {
+	switch {
+	case x.table != nil:
 		m.proc.table = x.table
-	} else {
+	case x.work != nil:
 		m.proc.assigned = x.work
+	case x.heard.Sent > m.proc.contact.Sent:
+		m.proc.contact = *x.heard
 	}
 }
 

@@ -24,8 +24,10 @@ type minion struct {
 	capacity assignment.Capacity
 	skew     time.Duration // of its clock
 	boots    int
+	booted   time.Time // of the one true time
 
 	disk        []byte
+	lease       []byte // the disk of the lease
 	images      map[string]bool
 	pods        map[string]*agent.Observed
 	routes      []netproxy.Service // the kernel's
@@ -36,6 +38,7 @@ type minion struct {
 	cut    bool      // no stream can be made
 	linked bool      // there is one, as the agent sees it
 	parted time.Time // when the last one ended
+	heard  time.Time // when a server heard of it last, of the one true time
 	down   []message
 	up     []answer
 	sent   []message // all that was ever sent
@@ -52,23 +55,27 @@ type process struct {
 	table    *assignment.Table
 	assigned *assignment.Assignment
 	acked    answer
+	contact  assignment.Contact
 	report   *assignment.Report
 	obeyed   []byte // what the agent keeps, as it knows: of a save that failed it does not obey
 }
 
 func newMinion(s *sim, i int) *minion {
-	return &minion{sim: s, name: fmt.Sprintf("m%d", i+1), address: netip.AddrFrom4([4]byte{10, 245, 2, byte(i + 2)}),
+	return &minion{sim: s, booted: s.now, name: fmt.Sprintf("m%d", i+1), address: netip.AddrFrom4([4]byte{10, 245, 2, byte(i + 2)}),
 		capacity: assignment.Capacity{MilliCPU: 4000, Memory: int64(12+s.rand.IntN(4)) * 200 << 20, Pods: 20},
 		images:   map[string]bool{}, pods: map[string]*agent.Observed{}}
 }
 
 func (m *minion) now() time.Time { return m.sim.now.Add(m.skew) }
 
+// uptime is its CLOCK_BOOTTIME, which nobody steps.
+func (m *minion) uptime() time.Duration { return m.sim.now.Sub(m.booted) }
+
 // boot starts an agent.
 func (m *minion) boot() {
 	p := &process{minion: m}
 	a, err := agent.New(agent.Config{Dir: "none", Minion: m.name, Address: m.address, Capacity: m.capacity, Version: "test", BootID: fmt.Sprint(m.boots),
-		Controller: controller{p}, Runtime: runtime{p}, Network: network{p}, Router: router{p}, Disk: disk{p}, Now: m.now, Log: slog.New(slog.DiscardHandler)})
+		Controller: controller{p}, Runtime: runtime{p}, Network: network{p}, Router: router{p}, Disk: disk{p}, LeaseDisk: leaseDisk{p}, Now: m.now, Boottime: m.uptime, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		m.sim.say("%s: agent does not start: %v", m.name, err)
 		return
@@ -98,6 +105,7 @@ func (m *minion) crashSoon(calls int) {
 func (m *minion) reboot() {
 	m.crash()
 	m.boots++
+	m.booted = m.sim.now
 	m.routes = nil
 	for _, id := range slices.Sorted(maps.Keys(m.pods)) {
 		m.pods[id].Namespaces = ""
@@ -212,6 +220,9 @@ type controller struct{ *process }
 // Latest is the interface's.
 func (c controller) Latest() (*assignment.Assignment, *assignment.Table) { return c.assigned, c.table }
 
+// Contact is the interface's.
+func (c controller) Contact() assignment.Contact { return c.contact }
+
 // Changed is the interface's; nobody waits for it.
 func (c controller) Changed() <-chan struct{} { return nil }
 
@@ -226,6 +237,7 @@ func (c controller) Ack(table, work assignment.Generation, err string) {
 	if !work.IsZero() {
 		c.acked.work = work
 	}
+	c.acked.err = err
 	c.tell(answer{table: table, work: work, err: err})
 }
 
@@ -240,7 +252,16 @@ func (c controller) Report(r assignment.Report) {
 
 func (c controller) tell(a answer) {
 	if c.linked && c.minion.proc == c.process {
+		a.sent = c.uptime()
 		c.up = append(c.up, a)
+	}
+}
+
+// beat lets the agent say again what it has in force.
+func (m *minion) beat() {
+	if m.proc != nil {
+		controller{m.proc}.tell(m.proc.acked)
+		m.sim.say("%s: heartbeat", m.name)
 	}
 }
 
@@ -261,6 +282,17 @@ func (d disk) Save(b []byte) error {
 		d.obeyed = b
 	}
 	return err
+}
+
+// leaseDisk is the interface's Disk of the lease.
+type leaseDisk struct{ *process }
+
+// Load is the interface's.
+func (d leaseDisk) Load() ([]byte, error) { return d.lease, nil }
+
+// Save is the interface's.
+func (d leaseDisk) Save(b []byte) error {
+	return d.do(context.Background(), func() error { d.lease = b; return nil })
 }
 
 // router is the interface's Router.
@@ -361,6 +393,7 @@ func (r runtime) Start(ctx context.Context, p agent.Pod, container string, attem
 				return nil
 			}
 		}
+		r.sim.starts(r.minion, p)
 		o.Containers = slices.DeleteFunc(o.Containers, func(c agent.ObservedContainer) bool { return c.Name == container })
 		o.Containers = append(o.Containers, agent.ObservedContainer{Name: container, ID: p.ID + "." + container, State: agent.Running, Attempt: attempt, StartedAt: r.now()})
 		r.sim.say("%s: %s runs", r.name, p.ID)
@@ -374,6 +407,20 @@ func (r runtime) Stop(ctx context.Context, id string, _ time.Duration) error {
 		r.sim.stops(r.minion, id)
 		delete(r.pods, id)
 		r.sim.say("%s: %s is stopped", r.name, id)
+		return nil
+	})
+}
+
+// Halt is the interface's.
+func (r runtime) Halt(ctx context.Context, id string, _ time.Duration) error {
+	return r.do(ctx, func() error {
+		r.sim.halts(r.minion, id)
+		if o := r.pods[id]; o != nil {
+			for i := range o.Containers {
+				r.end(&o.Containers[i], assignment.Fenced)
+			}
+		}
+		r.sim.say("%s: %s is halted", r.name, id)
 		return nil
 	})
 }

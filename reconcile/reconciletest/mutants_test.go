@@ -41,6 +41,14 @@ var mutants = []struct{ rule, file, from, to string }{
 		"s.mustLoad = true", "s.mustLoad = false"},
 	{"only Stop stops", "agent/diff.go",
 		"case assignment.Stop:", "case assignment.Stop, assignment.Drain:"},
+	{"what is fenced does not run without a lease", "agent/diff.go",
+		"if desired.Held && desired.Phase != assignment.Prepare {", "if false {"},
+	{"a lease ends", "agent/lease.go",
+		"l.Sent+a.Lease > now", "l.Sent+a.Lease > 0"},
+	{"a lease is counted from what was sent", "agent/lease.go",
+		"l.Sent = max(l.Sent, heard.Sent)", "l.Sent = max(heard.Sent, now)"},
+	{"a lease ends with the boot", "agent/lease.go",
+		"l.Boot == boot && ", ""},
 }
 
 // TestMutants builds the simulation with each mutant in place of the file and lets it run until it fails.

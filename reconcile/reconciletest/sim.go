@@ -150,8 +150,8 @@ const keepalive = 20 * time.Second
 
 // pass lets time go by.
 func (s *sim) pass(d time.Duration) {
-	s.now = s.now.Add(d)
 	s.say("%s pass", d)
+	s.advance(d)
 	for _, n := range s.names {
 		if m := s.minions[n]; m.said().Connected && !m.linked && s.now.Sub(m.parted) > keepalive {
 			m.notice()
@@ -166,8 +166,10 @@ func (s *sim) minionActs(m *minion) {
 		m.boot()
 	case n < 4:
 		m.step()
-	case n < 6:
+	case n < 5:
 		m.route()
+	case n < 6:
+		m.beat()
 	default:
 		m.work()
 	}
@@ -259,7 +261,7 @@ func (s *sim) calm() {
 		if left = s.unfinished(); left == "" {
 			break
 		}
-		s.now = s.now.Add(time.Duration(1+i/20) * time.Second)
+		s.advance(time.Duration(1+i/20) * time.Second)
 	}
 	if left != "" {
 		s.fail("not done when nothing fails any more: %s", left)
@@ -290,6 +292,7 @@ func (s *sim) round() {
 		for len(m.down) > 0 {
 			m.deliver()
 		}
+		m.beat()
 		m.route()
 		m.step()
 		for m.proc != nil && len(m.proc.workers) > 0 {
