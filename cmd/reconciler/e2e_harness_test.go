@@ -53,6 +53,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == load.ChildArg { // verbs that run in this program evaluate CUE by it
 		os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 	}
+	if len(os.Args) > 2 && os.Args[1] == fenceServerArg {
+		os.Exit(ended(os.Stderr, fenceServer(os.Args[2:])))
+	}
 	code := m.Run()
 	if theCluster != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
