@@ -158,7 +158,7 @@ func (c *step) rules() bool {
 // demand is what a spec needs of a minion, without labels and hash of the pod.
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
 	l := s.Reserved()
-	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
+	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, PIDs: l.PIDs, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
 		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints, Priority: s.Priority}
 	for i := range s.Containers {
 		for _, p := range s.Containers[i].Ports {

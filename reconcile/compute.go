@@ -279,7 +279,7 @@ func (c *step) room() *place.Fleet {
 		}
 		p := place.Minion{
 			Name: name, Labels: m.Report.Labels, MilliCPU: m.Report.Capacity.MilliCPU, Memory: m.Report.Capacity.Memory,
-			Pods: m.Report.Capacity.Pods, Features: make(map[schema.Feature]bool, len(m.Report.Features)),
+			Storage: m.Report.Capacity.Storage, PIDs: m.Report.Capacity.PIDs, Pods: m.Report.Capacity.Pods, Features: make(map[schema.Feature]bool, len(m.Report.Features)),
 		}
 		for _, f := range m.Report.Features {
 			p.Features[f] = true

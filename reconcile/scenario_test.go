@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 
 // TestScenarios runs every script of testdata and compares what it prints. The words of a script:
 //
-//	minion NAME [cpu=2000 mem=1024 pods=100 label=k:v can=FEATURE]   a minion joins and reports
+//	minion NAME [cpu=2000 mem=1024 pods=100 pids=0 disk=0 label=k:v can=FEATURE]   a minion joins and reports
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
 //	status | instances | routes | records | variables POD  print
@@ -106,7 +106,7 @@ func (s *script) do(line string, words, body []string) {
 	switch words[0] {
 	case "minion":
 		o := options(words[2:])
-		a := f.join(words[1], assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100))}, o.labels("label"))
+		a := f.join(words[1], assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100)), PIDs: o.number("pids", 0), Storage: o.number("disk", 0) << 20}, o.labels("label"))
 		for _, can := range o["can"] {
 			a.features = append(a.features, schema.Feature(can))
 		}
@@ -383,7 +383,7 @@ func (o opts) settings() map[string]string {
 	return out
 }
 
-// declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, port, hostport,
+// declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, pids, disk, port, hostport,
 // node, select, label, minready, restart, ns, controllers also replicas, surge, unavailable and rollback; services port, select, portal, public, ns. A
 // line that begins with "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
@@ -401,7 +401,7 @@ func declare(lines []string) (*schema.Set, error) {
 		o := options(words[2:])
 		meta := schema.Meta{Name: words[1], Namespace: o.text("ns", "default"), Labels: o.labels("label")}
 		spec := schema.PodSpec{NodeName: o.text("node", ""), NodeSelector: o.labels("select"), RestartPolicy: schema.RestartPolicy(o.text("restart", "")),
-			Containers: []schema.Container{{Name: "c", Image: o.text("image", "web:1"), Resources: schema.Resources{MilliCPU: o.number("cpu", 0), Memory: o.number("mem", 0) << 20}}}}
+			Containers: []schema.Container{{Name: "c", Image: o.text("image", "web:1"), Resources: schema.Resources{MilliCPU: o.number("cpu", 0), Memory: o.number("mem", 0) << 20, PIDs: o.number("pids", 0), Storage: o.number("disk", 0) << 20}}}}
 		if p, h := o.number("port", 0), o.number("hostport", 0); p+h > 0 {
 			spec.Containers[0].Ports = []schema.Port{{ContainerPort: uint16(max(p, 80)), HostPort: uint16(h)}}
 		}

@@ -347,7 +347,8 @@ func (c *step) minions(instances []InstanceStatus) []MinionStatus {
 	reserved := map[string]assignment.Capacity{}
 	for i := range instances {
 		l, r := instances[i].Binding.Spec.Reserved(), reserved[instances[i].Minion]
-		reserved[instances[i].Minion] = assignment.Capacity{MilliCPU: r.MilliCPU + l.MilliCPU, Memory: r.Memory + l.Memory, Pods: r.Pods + 1}
+		reserved[instances[i].Minion] = assignment.Capacity{MilliCPU: r.MilliCPU + l.MilliCPU, Memory: r.Memory + l.Memory, Pods: r.Pods + 1,
+			PIDs: r.PIDs + l.PIDs, Storage: r.Storage + l.Storage}
 	}
 	nodes := declaredNodes(c.set)
 	var out []MinionStatus

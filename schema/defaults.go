@@ -46,7 +46,7 @@ func (s *PodSpec) AllContainers() iter.Seq[*Container] {
 func (c *Container) Sidecar() bool { return c.RestartPolicy == RestartAlways }
 
 // Reserved is what placement sets aside for a pod: the sum of what its containers and sidecars request, or more if an init
-// container needs more while it runs. PIDs are not reserved.
+// container needs more while it runs.
 func (s *PodSpec) Reserved() Resources {
 	var sum, sidecars, peak Resources
 	for i := range s.Containers {
@@ -66,7 +66,7 @@ func (s *PodSpec) Reserved() Resources {
 
 // Reserved is what placement sets aside: what is requested, or the limit.
 func (r Resources) Reserved() Resources {
-	out := Resources{MilliCPU: r.MilliCPU, Memory: r.Memory, Storage: r.Storage}
+	out := Resources{MilliCPU: r.MilliCPU, Memory: r.Memory, Storage: r.Storage, PIDs: r.PIDs} // of PIDs there is only the limit
 	if q := r.Requests; q != nil {
 		for _, x := range []struct{ from, to *int64 }{{q.MilliCPU, &out.MilliCPU}, {q.Memory, &out.Memory}, {q.Storage, &out.Storage}} {
 			if x.from != nil {
@@ -78,11 +78,11 @@ func (r Resources) Reserved() Resources {
 }
 
 func (r Resources) plus(o Resources) Resources {
-	return Resources{MilliCPU: saturated(r.MilliCPU, o.MilliCPU), Memory: saturated(r.Memory, o.Memory), Storage: saturated(r.Storage, o.Storage)}
+	return Resources{MilliCPU: saturated(r.MilliCPU, o.MilliCPU), Memory: saturated(r.Memory, o.Memory), Storage: saturated(r.Storage, o.Storage), PIDs: saturated(r.PIDs, o.PIDs)}
 }
 
 func (r Resources) max(o Resources) Resources {
-	return Resources{MilliCPU: max(r.MilliCPU, o.MilliCPU), Memory: max(r.Memory, o.Memory), Storage: max(r.Storage, o.Storage)}
+	return Resources{MilliCPU: max(r.MilliCPU, o.MilliCPU), Memory: max(r.Memory, o.Memory), Storage: max(r.Storage, o.Storage), PIDs: max(r.PIDs, o.PIDs)}
 }
 
 // saturated is a + b, or the most there is.

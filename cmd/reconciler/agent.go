@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type agentOptions struct {
 	containerd, socketDir, ociRuntime, cgroupParent string
 	insecure                                        []string
 	labels                                          map[string]string
-	cpu, memory                                     int64
+	cpu, memory, pids, storage                      int64
 	pods                                            int
 	verbose                                         bool
 }
@@ -60,6 +61,8 @@ with or without its server.`,
 	f.StringToStringVar(&o.labels, "label", nil, "labels of the minion (key=value), for nodeSelector")
 	f.Int64Var(&o.cpu, "capacity-cpu", 0, "thousandths of a core that pods may use (default: all)")
 	f.Int64Var(&o.memory, "capacity-memory", 0, "bytes that pods may use (default: all but 5 %)")
+	f.Int64Var(&o.pids, "capacity-pids", 0, "processes and threads that pods may have (default: what the kernel and the control group allow, less 5 %)")
+	f.Int64Var(&o.storage, "capacity-storage", 0, "bytes of disk that pods may use beside volumes (default: the file system of containerd's snapshots, less 15 %)")
 	f.IntVar(&o.pods, "capacity-pods", 110, "number of pods")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what did not change, too")
 	c.RunE = func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), newLog(o.verbose)) }
@@ -114,6 +117,9 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := o.measure(ctx, pods); err != nil { // not known limits nothing
+		log.Warn("capacity was not measured", "err", err)
+	}
 	network, err := podnet.New(podnet.Config{Log: log})
 	if err != nil {
 		return err
@@ -137,7 +143,7 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 	}
 	a, err := agent.New(agent.Config{
 		Dir: filepath.Join(o.dir, "agent"), Minion: o.name, Address: addr, Labels: o.labels, Features: features, Version: version(), BootID: strings.TrimSpace(string(boot)),
-		Capacity:   assignment.Capacity{MilliCPU: o.cpu, Memory: o.memory, Pods: o.pods},
+		Capacity:   assignment.Capacity{MilliCPU: o.cpu, Memory: o.memory, Pods: o.pods, PIDs: o.pids, Storage: o.storage},
 		Controller: controller, Runtime: pods, Network: network, Router: router, Log: log,
 	})
 	if err != nil {
@@ -154,6 +160,16 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	return nil
+}
+
+// measure fills in what the flags leave out of what only the runtime knows.
+func (o *agentOptions) measure(ctx context.Context, pods *containerd.Runtime) error {
+	if o.pids != 0 && o.storage != 0 {
+		return nil
+	}
+	pids, storage, err := pods.Capacity(ctx)
+	o.pids, o.storage = cmp.Or(o.pids, pids), cmp.Or(o.storage, storage)
+	return err
 }
 
 // totalMemory is MemTotal of /proc/meminfo (proc(5)), in bytes.

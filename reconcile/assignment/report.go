@@ -27,6 +27,8 @@ type Capacity struct {
 	MilliCPU int64 `json:"milliCPU"`
 	Memory   int64 `json:"memory"` // bytes
 	Pods     int   `json:"pods"`
+	PIDs     int64 `json:"pids,omitempty"`    // processes and threads; 0: not known
+	Storage  int64 `json:"storage,omitempty"` // bytes of disk for what ends with the pods; 0: not known
 }
 
 // Fenced is the reason of an instance, and of the end of its containers, that its minion's lease ended.

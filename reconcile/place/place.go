@@ -18,6 +18,7 @@ type Minion struct {
 	MilliCPU int64
 	Memory   int64
 	Storage  int64 // bytes of ephemeral storage; 0 at first = not known, so that it keeps nothing off
+	PIDs     int64 // processes and threads; 0 at first likewise
 	Pods     int
 	Ports    map[string]bool
 	Groups   map[string]int
@@ -33,6 +34,7 @@ type Demand struct {
 	MilliCPU int64
 	Memory   int64
 	Storage  int64
+	PIDs     int64
 	Ports    []string
 	Selector map[string]string
 	Needs    []schema.Feature // what its agent must be able to do

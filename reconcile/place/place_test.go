@@ -22,6 +22,10 @@ func minion(name string, cpu, memory int64, pods int, labels ...string) place.Mi
 func TestChoose(t *testing.T) {
 	group := func(m place.Minion, g string, n int) place.Minion { m.Groups[g] = n; return m }
 	port := func(m place.Minion, p string) place.Minion { m.Ports[p] = true; return m }
+	disk := func(m place.Minion, storage, pids int64) place.Minion {
+		m.Storage, m.PIDs = storage, pids
+		return m
+	}
 	for name, c := range map[string]struct {
 		minions []place.Minion
 		demand  place.Demand
@@ -41,6 +45,12 @@ func TestChoose(t *testing.T) {
 		"by name, where it does not fit":                  {[]place.Minion{minion("a", 1000, 100, 9), minion("b", 1000, 100, 9)}, place.Demand{Name: "b", MilliCPU: 2000}, "", "fits on none of 2 minions: 1 lack cpu (need 2000m), 1 not the one that nodeName \"b\" wants"},
 		"a host port that another protocol has":           {[]place.Minion{port(minion("a", 1000, 100, 9), "UDP/80")}, place.Demand{Ports: []string{"TCP/80"}}, "a", ""},
 		"a host port that is taken":                       {[]place.Minion{port(minion("a", 1000, 100, 9), "TCP/80")}, place.Demand{Ports: []string{"TCP/80"}}, "", "fits on none of 1 minion: 1 host port TCP/80 taken"},
+		"by ephemeral storage":                            {[]place.Minion{disk(minion("a", 1000, 100, 9), 1<<30, 0), disk(minion("b", 900, 100, 9), 2<<30, 0)}, place.Demand{Storage: 2 << 30}, "b", ""},
+		"ephemeral storage that is not known":             {[]place.Minion{minion("a", 1000, 100, 9)}, place.Demand{Storage: 2 << 30}, "a", ""},
+		"too little ephemeral storage":                    {[]place.Minion{disk(minion("a", 1000, 100, 9), 1<<30, 0)}, place.Demand{Storage: 2 << 30}, "", "fits on none of 1 minion: 1 lack ephemeral storage (need 2048 MiB)"},
+		"by processes":                                    {[]place.Minion{disk(minion("a", 1000, 100, 9), 0, 99), disk(minion("b", 900, 100, 9), 0, 100)}, place.Demand{PIDs: 100}, "b", ""},
+		"processes that are not known":                    {[]place.Minion{minion("a", 1000, 100, 9)}, place.Demand{PIDs: 100}, "a", ""},
+		"too few processes":                               {[]place.Minion{disk(minion("a", 1000, 100, 9), 0, 99)}, place.Demand{PIDs: 100}, "", "fits on none of 1 minion: 1 lack processes (need 100)"},
 		"no minion":                                       {nil, place.Demand{}, "", "there is no minion that reports"},
 		"the most frequent reason first": {append(many(10, 100), minion("z", 1000, 1, 0)), place.Demand{Memory: 200 << 20}, "",
 			"fits on none of 11 minions: 10 lack memory (need 200 MiB), 1 full of pods"},
@@ -145,4 +155,24 @@ func TestChooseProperties(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is taken of storage and processes is there no more, and is back when it is given back. Mutants: either of take and give
+// without one of them.
+func TestStorageAndProcessesAreTaken(t *testing.T) {
+	for _, d := range []place.Demand{{Storage: 6 << 30}, {PIDs: 60}} {
+		m := minion("a", 1000, 100, 9)
+		m.Storage, m.PIDs = 10<<30, 100
+		f := place.New([]place.Minion{m})
+		if got, _ := f.Choose(d); got != "a" {
+			t.Fatalf("%+v does not fit", d)
+		}
+		f.Take("a", d)
+		if got, _ := f.Choose(d); got != "" {
+			t.Errorf("%+v fits twice", d)
+		}
+		if !f.FitsInstead("a", d, d) {
+			t.Errorf("%+v does not fit in its own place", d)
+		}
+	}
 }

@@ -9,16 +9,16 @@ import (
 
 // room is what a minion has left.
 type room struct {
-	cpu, memory, storage int64
-	pods                 int64
-	measured             bool // storage is known
-	share                float64
+	cpu, memory, storage, pids int64
+	pods                       int64
+	measured, counted          bool // storage, pids are known
+	share                      float64
 
 	cpus, memories, all float64 // of which share is
 }
 
 func newRoom(m *Minion) room {
-	r := room{cpu: m.MilliCPU, memory: m.Memory, storage: m.Storage, pods: int64(m.Pods), measured: m.Storage > 0,
+	r := room{cpu: m.MilliCPU, memory: m.Memory, storage: m.Storage, pids: m.PIDs, pods: int64(m.Pods), measured: m.Storage > 0, counted: m.PIDs > 0,
 		cpus: float64(max(m.MilliCPU, 1)), memories: float64(max(m.Memory, 1)), all: float64(max(m.Pods, 1))}
 	r.cpu -= m.Held.MilliCPU
 	r.memory -= m.Held.Memory
@@ -55,6 +55,7 @@ func (r *room) take(d *Demand) {
 	r.cpu -= d.MilliCPU
 	r.memory -= d.Memory
 	r.storage -= d.Storage
+	r.pids -= d.PIDs
 	r.pods--
 	r.weigh()
 }
@@ -63,13 +64,14 @@ func (r *room) give(d *Demand) {
 	r.cpu += d.MilliCPU
 	r.memory += d.Memory
 	r.storage += d.Storage
+	r.pids += d.PIDs
 	r.pods++
 	r.weigh()
 }
 
 // has tells whether there is enough for a pod.
 func (r *room) has(d *Demand) bool {
-	return r.pods > 0 && d.MilliCPU <= r.cpu && d.Memory <= r.memory && (!r.measured || d.Storage <= r.storage)
+	return r.pods > 0 && d.MilliCPU <= r.cpu && d.Memory <= r.memory && (!r.measured || d.Storage <= r.storage) && (!r.counted || d.PIDs <= r.pids)
 }
 
 // lacks says of what there is too little for a pod, "" if of nothing.
@@ -83,6 +85,8 @@ func (r *room) lacks(d *Demand) string {
 		return fmt.Sprintf("lack memory (need %d MiB)", d.Memory>>20)
 	case r.measured && d.Storage > r.storage:
 		return fmt.Sprintf("lack ephemeral storage (need %d MiB)", d.Storage>>20)
+	case r.counted && d.PIDs > r.pids:
+		return fmt.Sprintf("lack processes (need %d)", d.PIDs)
 	}
 	return ""
 }
