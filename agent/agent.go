@@ -21,6 +21,7 @@ const (
 	reportAtLeast = 20 * time.Second       // a report is repeated after this long even if nothing changed
 	observeEvery  = 15 * time.Second       // the runtime is looked at this often even if no event came
 	retryAfter    = time.Second            // after a runtime or a kernel that did not answer
+	imagesEvery   = 10 * time.Minute       // images are listed after a pull, and this often
 	progressEvery = 500 * time.Millisecond // between two reports of one pull
 
 	observeTimeout = 30 * time.Second // of one look at the runtime
@@ -72,7 +73,9 @@ type Agent struct {
 	done     chan outcome
 	observed []Observed
 	looked   bool // observed is something
-	over     bool // there is no lease, and fenced instances need one
+	images   []assignment.Image
+	imagesAt time.Time // when they were listed; zero: they are to be listed
+	over     bool      // there is no lease, and fenced instances need one
 	last     *assignment.Report
 	lastSent time.Time
 }
@@ -212,12 +215,30 @@ func (a *Agent) Step(ctx context.Context, spawn func(func())) time.Time {
 		return now.Add(retryAfter)
 	}
 	a.observed, a.looked = observed, true
+	a.listImages(ctx, now)
 	next := earlier(now.Add(observeEvery), end)
 	if kept.Assignment != nil {
 		next = earlier(next, a.act(ctx, kept.Assignment, spawn, now))
 	}
 	a.report(ctx, kept.Assignment, nil, now)
 	return next
+}
+
+// listImages brings up to date what images there are. What cannot be listed is what it was.
+func (a *Agent) listImages(ctx context.Context, now time.Time) {
+	if !a.imagesAt.IsZero() && now.Sub(a.imagesAt) < imagesEvery {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, overTimeout)
+	defer cancel()
+	all, err := a.Runtime.Images(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.Log.Warn("could not list images", "err", err)
+		}
+		return
+	}
+	a.images, a.imagesAt = all, now
 }
 
 // act starts a worker for each instance that has something to do and no worker yet.
@@ -324,7 +345,7 @@ func (a *Agent) report(ctx context.Context, assigned *assignment.Assignment, pro
 	}
 	a.mu.Unlock()
 	r := assignment.Report{Minion: a.Minion, Address: a.Address, Labels: a.Labels, Capacity: a.Capacity, Version: a.Version,
-		BootID: a.BootID, Started: a.started, Problems: problems, Features: a.Features}
+		BootID: a.BootID, Started: a.started, Problems: problems, Features: a.Features, Images: a.images}
 	if a.last != nil {
 		r.Runtime = a.last.Runtime
 	}
@@ -355,7 +376,7 @@ func (a *Agent) report(ctx context.Context, assigned *assignment.Assignment, pro
 		}
 	}
 	slices.SortFunc(r.Instances, func(x, y assignment.InstanceStatus) int { return compare(x.ID, y.ID) })
-	if a.last != nil && now.Sub(a.lastSent) < reportAtLeast && a.last.Runtime == r.Runtime && slices.Equal(a.last.Problems, r.Problems) &&
+	if a.last != nil && now.Sub(a.lastSent) < reportAtLeast && a.last.Runtime == r.Runtime && slices.Equal(a.last.Problems, r.Problems) && slices.Equal(a.last.Images, r.Images) &&
 		sameReport(a.last.Instances, r.Instances) {
 		return
 	}

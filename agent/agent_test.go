@@ -394,3 +394,53 @@ func TestDrainInterruptsAStart(t *testing.T) {
 		}
 	})
 }
+
+// Mutants: images are listed with every look; a pull does not make them be listed; what cannot be listed is none; an unchanged
+// list is a new report.
+func TestImagesAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMinion(t)
+		m.runtime.images["old:1"] = true
+		defer m.boot()()
+		settle(time.Second)
+		images := func() (names []string) {
+			m.link.mu.Lock()
+			defer m.link.mu.Unlock()
+			r := m.link.reports[len(m.link.reports)-1]
+			if r.Images == nil {
+				t.Error("images are not known")
+			}
+			for _, i := range r.Images {
+				names = append(names, i.Name)
+			}
+			return names
+		}
+		if got := images(); strings.Join(got, " ") != "old:1" {
+			t.Errorf("at first %v", got)
+		}
+		m.link.send(work(1, instance("web", "i:1", assignment.Run)), nil)
+		settle(time.Second)
+		if got := images(); strings.Join(got, " ") != "i:1 old:1" {
+			t.Errorf("after a pull %v", got)
+		}
+		count := func() (listed, reports int) {
+			m.runtime.mu.Lock()
+			defer m.runtime.mu.Unlock()
+			m.link.mu.Lock()
+			defer m.link.mu.Unlock()
+			return m.runtime.listed, len(m.link.reports)
+		}
+		listed, reports := count()
+		settle(9 * time.Minute)
+		if l, r := count(); l != listed || r-reports > 9*60/15 {
+			t.Errorf("in 9 quiet minutes images were listed %d times, and %d reports made", l-listed, r-reports)
+		}
+		m.runtime.mu.Lock()
+		m.runtime.fail["images"] = "refused"
+		m.runtime.mu.Unlock()
+		settle(2 * time.Minute)
+		if got := images(); strings.Join(got, " ") != "i:1 old:1" {
+			t.Errorf("after a list that failed %v", got)
+		}
+	})
+}

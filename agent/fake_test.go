@@ -27,6 +27,7 @@ type fakeRuntime struct {
 	starts  map[string]int // by instance/container
 	stops   []string
 	halts   []string
+	listed  int // how often images were
 	fail    map[string]string
 	pulling map[string]chan struct{} // pulls of these images hang until closed
 	down    bool
@@ -81,6 +82,18 @@ func (f *fakeRuntime) Events() <-chan struct{} { return f.events }
 
 func (f *fakeRuntime) HasImage(_ context.Context, ref string) (has bool, err error) {
 	return has, f.try("hasimage", func() error { has = f.images[ref]; return nil })
+}
+
+func (f *fakeRuntime) Images(context.Context) (out []assignment.Image, err error) {
+	return out, f.try("images", func() error {
+		f.listed++
+		out = []assignment.Image{}
+		for name := range f.images {
+			out = append(out, assignment.Image{Name: name, Digest: "sha256:0", Size: 1 << 20})
+		}
+		slices.SortFunc(out, func(a, b assignment.Image) int { return strings.Compare(a.Name, b.Name) })
+		return nil
+	})
 }
 
 func (f *fakeRuntime) Pull(ctx context.Context, ref string, progress func(PullProgress)) error {

@@ -93,6 +93,9 @@ type Runtime interface {
 	Events() <-chan struct{}
 	// HasImage tells whether ref is unpacked and ready to start.
 	HasImage(ctx context.Context, ref string) (bool, error)
+	// Images lists the images that were pulled, at most assignment.MaxImages: those in use first, then the newest. They are
+	// sorted by name, and the list is never nil.
+	Images(ctx context.Context) ([]assignment.Image, error)
 	// Pull fetches and unpacks ref. A wrapped ErrImage means that trying again soon is of no use.
 	Pull(ctx context.Context, ref string, progress func(PullProgress)) error
 	// Sandbox makes the pod's namespaces, directories and files and returns the path of its network namespace.

@@ -153,7 +153,7 @@ func (a *Agent) finish(o outcome) {
 		return
 	}
 	for _, image := range o.images {
-		m.Images[image] = true
+		m.Images[image], a.imagesAt = true, time.Time{}
 	}
 	m.Attached = m.Attached || o.attached
 	now := a.Now()

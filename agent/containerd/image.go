@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 	"github.com/distribution/reference"
@@ -22,6 +24,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"reconciler/agent"
+	"reconciler/reconcile/assignment"
 )
 
 const (
@@ -63,6 +66,44 @@ func (r *Runtime) HasImage(ctx context.Context, ref string) (bool, error) {
 		return false, fmt.Errorf("look into image: %w", err)
 	}
 	return unpacked, nil
+}
+
+// Images lists what was pulled, by the names that people write. Sizes are what the manifests for this machine say, so that it
+// needs no look at the disk.
+func (r *Runtime) Images(ctx context.Context) ([]assignment.Image, error) {
+	list, err := r.client.ImageService().List(namespaces.WithNamespace(ctx, namespace))
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	containers, err := r.client.ContainerService().List(namespaces.WithNamespace(ctx, namespace), ours)
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	used := map[string]bool{}
+	for _, c := range containers {
+		if name, err := normal(c.Image); err == nil {
+			used[name] = true
+		}
+	}
+	slices.SortFunc(list, func(a, b images.Image) int {
+		if used[a.Name] != used[b.Name] {
+			return map[bool]int{true: -1, false: 1}[used[a.Name]]
+		}
+		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), cmp.Compare(a.Name, b.Name))
+	})
+	out := []assignment.Image{}
+	for _, i := range list[:min(len(list), assignment.MaxImages)] {
+		one := assignment.Image{Name: i.Name, Digest: i.Target.Digest.String()}
+		if named, err := reference.ParseDockerRef(i.Name); err == nil {
+			one.Name = reference.FamiliarString(named)
+		}
+		if n, err := ctr.NewImage(r.client, i).Size(namespaces.WithNamespace(ctx, namespace)); err == nil {
+			one.Size = n // else not known: not all of its content is here
+		}
+		out = append(out, one)
+	}
+	slices.SortFunc(out, func(a, b assignment.Image) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
 }
 
 // Pull fetches what is missing of the image and unpacks it.

@@ -20,6 +20,17 @@ type Report struct {
 	Started   time.Time         `json:"started"`             // of the agent
 	Instances []InstanceStatus  `json:"instances,omitempty"` // every instance of ours that was found or is assigned, sorted by ID
 	Problems  []string          `json:"problems,omitempty"`  // what is wrong with the minion itself, for people
+	Images    []Image           `json:"images,omitzero"`     // that are there, at most MaxImages, sorted by Name; nil: not known
+}
+
+// MaxImages is how many images a report names: those that are in use first, then the newest.
+const MaxImages = 200
+
+// Image is an image that a minion has.
+type Image struct {
+	Name   string `json:"name"`           // as people write it, with its tag or digest: "mongo:3.2"
+	Digest string `json:"digest"`         // of what the name stood for when it was pulled
+	Size   int64  `json:"size,omitempty"` // bytes that a minion without any of it has to fetch; 0: not known
 }
 
 // Capacity is what a minion offers to pods.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,11 @@ type said struct {
 	table, work assignment.Generation
 	err         string
 	acks        uint64
-	report      *linkpb.Report // nil until there is one
+	report      *linkpb.Report // nil until there is one; without images
 	reports     uint64
+	images      *linkpb.Images // nil until they are known
+	listed      []assignment.Image
+	lists       uint64
 }
 
 // Latest is the newest assignment and table received, nil until there is one.
@@ -69,25 +73,48 @@ func (c *Client) Ack(table, work assignment.Generation, err string) {
 	}
 }
 
-// Report replaces the last report. It is sent at once if the link is up, and again on every new stream.
+// Report replaces the last report. It is sent at once if the link is up, and again on every new stream. The list of images is
+// sent on its own, before it, and only when it is another one.
 func (c *Client) Report(r assignment.Report) {
-	b, err := json.Marshal(r)
-	report := new(linkpb.Report)
-	if err == nil {
-		report.Encoding, report.Payload = pack(b)
-		if len(b) > maxWhole || len(report.Payload) > maxMessage-1024 {
-			err = fmt.Errorf("%d bytes are too many", len(b))
-		}
-	}
-	if err != nil {
+	images := r.Images
+	r.Images = nil
+	report, packed := new(linkpb.Report), new(linkpb.Images)
+	var err error
+	if report.Encoding, report.Payload, err = encode(r); err != nil {
 		c.log.Error("report was not encoded", "minion", c.config.Minion, "err", err)
 		return
 	}
 	c.mu.Lock()
+	same := images == nil || c.said.images != nil && slices.Equal(images, c.said.listed)
+	c.mu.Unlock()
+	if !same {
+		if packed.Encoding, packed.Payload, err = encode(images); err != nil {
+			c.log.Error("list of images was not encoded", "minion", c.config.Minion, "err", err)
+			same = true
+		}
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !same {
+		c.said.images, c.said.listed = packed, images
+		c.said.lists++
+	}
 	c.said.report = report
 	c.said.reports++
 	poke(c.wake)
+}
+
+// encode is v as JSON, packed, small enough for a message.
+func encode(v any) (encoding uint32, payload []byte, err error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return 0, nil, err
+	}
+	encoding, payload = pack(b)
+	if len(b) > maxWhole || len(payload) > maxMessage-1024 {
+		return 0, nil, fmt.Errorf("%d bytes are too many", len(b))
+	}
+	return encoding, payload, nil
 }
 
 // take takes the content of a table over.

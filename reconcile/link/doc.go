@@ -5,6 +5,7 @@
 // a whole: the table, which is encoded once and is the same bytes for all, and the agent's own assignment. Both travel as
 // the JSON of package assignment with its SHA-256, cut in parts of 256 KiB, compressed from a few KiB on. The agent answers
 // with acknowledgements, which are cumulative and repeated in heartbeats, and with reports, of which only the newest counts.
+// The images in a report travel by themselves, once a stream and when they changed: reports come often, and that list is long.
 //
 // Nothing is queued without bound. Each direction of a stream has one writing goroutine that looks, whenever it is free, at
 // what is wanted now: an agent that was slow gets the message it was blocked on and then the newest, never what lay between.

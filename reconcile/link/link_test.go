@@ -80,6 +80,52 @@ func TestAcknowledgements(t *testing.T) {
 	}
 }
 
+// Mutants: images are sent with every report; they are not said again on a new stream; a report without them takes them away.
+func TestImagesTravelByThemselves(t *testing.T) {
+	f := newFixture(t, nil)
+	c, _ := f.agent("m1")
+	report := func(version string, images ...assignment.Image) {
+		t.Helper()
+		c.Report(assignment.Report{Minion: "m1", Version: version, Images: images})
+		f.eventually("the report is there", func() bool { m := f.Minions()["m1"]; return m.Report != nil && m.Report.Version == version })
+	}
+	names := func() (out string) {
+		r := f.Minions()["m1"].Report
+		if r.Images == nil {
+			return "not known"
+		}
+		for _, i := range r.Images {
+			out += i.Name + " "
+		}
+		return out
+	}
+	one, two := assignment.Image{Name: "a:1", Digest: "sha256:1", Size: 5}, assignment.Image{Name: "b:1", Digest: "sha256:2"}
+	report("0")
+	if got := names(); got != "not known" {
+		t.Errorf("an agent that does not say has %q", got)
+	}
+	report("1", one)
+	f.eventually("its image is there", func() bool { return names() == "a:1 " })
+	for i := range 5 {
+		report(string(rune('2'+i)), one)
+	}
+	c.mu.Lock()
+	if lists := c.said.lists; lists != 1 {
+		t.Errorf("an unchanged list was sent %d times", lists)
+	}
+	c.mu.Unlock()
+	if got := names(); got != "a:1 " {
+		t.Errorf("after more reports it has %q", got)
+	}
+	report("7", one, two)
+	f.eventually("the other is there too", func() bool { return names() == "a:1 b:1 " })
+	f.stop()
+	f.start(2, nil)
+	f.eventually("another server knows them", func() bool { m := f.Minions()["m1"]; return m.Report != nil && names() == "a:1 b:1 " })
+	c.Report(assignment.Report{Minion: "m1", Version: "8", Images: []assignment.Image{}})
+	f.eventually("none is not the same as not known", func() bool { return names() == "" })
+}
+
 func TestServerRestart(t *testing.T) {
 	f := newFixture(t, nil)
 	f.SetTable(table(1, 7, 3))

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
 	"reconciler/reconcile/link/linkpb"
 	"reconciler/reconcile/link/pki"
 )
@@ -85,7 +86,8 @@ type Server struct {
 // minion is what the server knows of a minion.
 type minion struct {
 	said    reconcile.Minion
-	session *session // nil while not connected
+	images  []assignment.Image // of the session's agent; nil: it did not say. Never changed.
+	session *session           // nil while not connected
 }
 
 // NewServer reads the identities from the registry and starts nothing.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -139,13 +140,31 @@ func (ss *session) take(m *linkpb.FromAgent) error {
 			return status.Error(codes.PermissionDenied, err.Error())
 		}
 		ss.server.acknowledge(ss, b.Heartbeat, now)
-	case *linkpb.FromAgent_Report:
-		j, err := unpack(b.Report.GetEncoding(), b.Report.GetPayload())
-		if err != nil {
-			return status.Error(codes.InvalidArgument, err.Error())
+	case *linkpb.FromAgent_Images:
+		all := []assignment.Image{}
+		if err := decode(b.Images, &all); err != nil {
+			return status.Errorf(codes.InvalidArgument, "read list of images: %v", err)
 		}
+		if len(all) > assignment.MaxImages {
+			return status.Errorf(codes.InvalidArgument, "read list of images: %d, of at most %d", len(all), assignment.MaxImages)
+		}
+		for i := range all { // the same ones are on many minions
+			all[i].Name, all[i].Digest = unique.Make(all[i].Name).Value(), unique.Make(all[i].Digest).Value()
+		}
+		ss.server.update(ss, func(m *minion) bool {
+			m.met(now)
+			m.images = all
+			if m.said.Report == nil {
+				return false
+			}
+			r := *m.said.Report
+			r.Images = all
+			m.said.Report = &r
+			return true
+		})
+	case *linkpb.FromAgent_Report:
 		r := new(assignment.Report)
-		if err := json.Unmarshal(j, r); err != nil {
+		if err := decode(b.Report, r); err != nil {
 			return status.Errorf(codes.InvalidArgument, "read report: %v", err)
 		}
 		if r.Minion != ss.minion {
@@ -153,6 +172,7 @@ func (ss *session) take(m *linkpb.FromAgent) error {
 		}
 		ss.server.update(ss, func(m *minion) bool {
 			m.met(now)
+			r.Images = m.images
 			m.said.Report, m.said.Reported = r, now
 			return true
 		})
@@ -160,6 +180,18 @@ func (ss *session) take(m *linkpb.FromAgent) error {
 		return ss.renew(b.SigningRequest)
 	}
 	return nil // a newer agent may say what this server does not know
+}
+
+// decode reads what was packed as JSON.
+func decode(m interface {
+	GetEncoding() uint32
+	GetPayload() []byte
+}, into any) error {
+	j, err := unpack(m.GetEncoding(), m.GetPayload())
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(j, into)
 }
 
 func (ss *session) renew(q *linkpb.SigningRequest) error {
@@ -277,7 +309,7 @@ func (s *Server) welcome(ss *session, h *linkpb.Hello) bool {
 		m.session.end(status.Error(codes.Aborted, "the minion opened another stream"))
 		delete(s.sessions, m.session)
 	}
-	m.session = ss
+	m.session, m.images = ss, nil // an agent says anew what images it has, if it is one that does
 	s.sessions[ss] = struct{}{}
 	m.met(now)
 	m.said.Connected = true

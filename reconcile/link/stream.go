@@ -108,7 +108,7 @@ func (s *stream) hello() (h *linkpb.Hello, sent said) {
 	if s.received.work != nil {
 		h.WorkHash = s.received.workHash[:]
 	}
-	return h, said{acks: s.said.acks} // the report is said again on every stream
+	return h, said{acks: s.said.acks} // report and images are said again on every stream
 }
 
 // send is the only writer of the stream. What is said more often than it can be sent is said once, in its newest form.
@@ -150,7 +150,7 @@ func (s *stream) send(ctx context.Context, conn linkpb.Link_ConnectClient, sent 
 
 func jittered(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }
 
-// due is what is to be sent besides heartbeats, nil if nothing is: acknowledgements before reports.
+// due is what is to be sent besides heartbeats, nil if nothing is: acknowledgements before images, and these before reports.
 func (s *stream) due(sent *said) (*linkpb.FromAgent, error) {
 	s.Client.mu.Lock()
 	defer s.Client.mu.Unlock()
@@ -158,6 +158,9 @@ func (s *stream) due(sent *said) (*linkpb.FromAgent, error) {
 	case sent.acks != s.said.acks:
 		sent.acks = s.said.acks
 		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Ack{Ack: s.ack()}}, nil
+	case sent.lists != s.said.lists:
+		sent.lists = s.said.lists
+		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Images{Images: s.said.images}}, nil
 	case sent.reports != s.said.reports:
 		sent.reports = s.said.reports
 		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Report{Report: s.said.report}}, nil

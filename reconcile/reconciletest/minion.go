@@ -365,6 +365,17 @@ func (r runtime) HasImage(ctx context.Context, ref string) (has bool, err error)
 	return has, r.do(ctx, func() error { has = r.images[ref]; return nil })
 }
 
+// Images is the interface's.
+func (r runtime) Images(ctx context.Context) (out []assignment.Image, err error) {
+	return out, r.do(ctx, func() error {
+		out = []assignment.Image{}
+		for _, name := range slices.Sorted(maps.Keys(r.images)) {
+			out = append(out, assignment.Image{Name: name, Digest: "sha256:0"})
+		}
+		return nil
+	})
+}
+
 // Pull is the interface's.
 func (r runtime) Pull(ctx context.Context, ref string, _ func(agent.PullProgress)) error {
 	return r.do(ctx, func() error { r.images[ref] = true; return nil })

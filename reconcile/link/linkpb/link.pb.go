@@ -429,6 +429,7 @@ type FromAgent struct {
 	//	*FromAgent_Report
 	//	*FromAgent_Heartbeat
 	//	*FromAgent_SigningRequest
+	//	*FromAgent_Images
 	Body          isFromAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -516,6 +517,15 @@ func (x *FromAgent) GetSigningRequest() *SigningRequest {
 	return nil
 }
 
+func (x *FromAgent) GetImages() *Images {
+	if x != nil {
+		if x, ok := x.Body.(*FromAgent_Images); ok {
+			return x.Images
+		}
+	}
+	return nil
+}
+
 type isFromAgent_Body interface {
 	isFromAgent_Body()
 }
@@ -540,6 +550,10 @@ type FromAgent_SigningRequest struct {
 	SigningRequest *SigningRequest `protobuf:"bytes,5,opt,name=signing_request,json=signingRequest,proto3,oneof"`
 }
 
+type FromAgent_Images struct {
+	Images *Images `protobuf:"bytes,6,opt,name=images,proto3,oneof"` // what is left out of reports; at first and when it changed
+}
+
 func (*FromAgent_Hello) isFromAgent_Body() {}
 
 func (*FromAgent_Ack) isFromAgent_Body() {}
@@ -549,6 +563,8 @@ func (*FromAgent_Report) isFromAgent_Body() {}
 func (*FromAgent_Heartbeat) isFromAgent_Body() {}
 
 func (*FromAgent_SigningRequest) isFromAgent_Body() {}
+
+func (*FromAgent_Images) isFromAgent_Body() {}
 
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -755,6 +771,58 @@ func (x *Report) GetPayload() []byte {
 	return nil
 }
 
+type Images struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Encoding      uint32                 `protobuf:"varint,1,opt,name=encoding,proto3" json:"encoding,omitempty"` // as in Update
+	Payload       []byte                 `protobuf:"bytes,2,opt,name=payload,proto3" json:"payload,omitempty"`    // JSON
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Images) Reset() {
+	*x = Images{}
+	mi := &file_link_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Images) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Images) ProtoMessage() {}
+
+func (x *Images) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Images.ProtoReflect.Descriptor instead.
+func (*Images) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Images) GetEncoding() uint32 {
+	if x != nil {
+		return x.Encoding
+	}
+	return 0
+}
+
+func (x *Images) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 type SigningRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PublicKey     []byte                 `protobuf:"bytes,1,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"` // DER SubjectPublicKeyInfo, P-256
@@ -764,7 +832,7 @@ type SigningRequest struct {
 
 func (x *SigningRequest) Reset() {
 	*x = SigningRequest{}
-	mi := &file_link_proto_msgTypes[9]
+	mi := &file_link_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +844,7 @@ func (x *SigningRequest) String() string {
 func (*SigningRequest) ProtoMessage() {}
 
 func (x *SigningRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[9]
+	mi := &file_link_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +857,7 @@ func (x *SigningRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SigningRequest.ProtoReflect.Descriptor instead.
 func (*SigningRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{9}
+	return file_link_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SigningRequest) GetPublicKey() []byte {
@@ -810,7 +878,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_link_proto_msgTypes[10]
+	mi := &file_link_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +890,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[10]
+	mi := &file_link_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +903,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{10}
+	return file_link_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Certificate) GetCertificate() []byte {
@@ -871,7 +939,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_link_proto_msgTypes[11]
+	mi := &file_link_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +951,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[11]
+	mi := &file_link_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +964,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{11}
+	return file_link_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JoinRequest) GetMinion() string {
@@ -937,7 +1005,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1017,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1030,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{12}
+	return file_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JoinReply) GetCertificate() []byte {
@@ -993,7 +1061,7 @@ type LogOpen struct {
 
 func (x *LogOpen) Reset() {
 	*x = LogOpen{}
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1073,7 @@ func (x *LogOpen) String() string {
 func (*LogOpen) ProtoMessage() {}
 
 func (x *LogOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1086,7 @@ func (x *LogOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogOpen.ProtoReflect.Descriptor instead.
 func (*LogOpen) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{13}
+	return file_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogOpen) GetId() uint64 {
@@ -1074,7 +1142,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1154,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1167,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{14}
+	return file_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LogChunk) GetId() uint64 {
@@ -1131,7 +1199,7 @@ type LogDone struct {
 
 func (x *LogDone) Reset() {
 	*x = LogDone{}
-	mi := &file_link_proto_msgTypes[15]
+	mi := &file_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1211,7 @@ func (x *LogDone) String() string {
 func (*LogDone) ProtoMessage() {}
 
 func (x *LogDone) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[15]
+	mi := &file_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1224,7 @@ func (x *LogDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogDone.ProtoReflect.Descriptor instead.
 func (*LogDone) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{15}
+	return file_link_proto_rawDescGZIP(), []int{16}
 }
 
 var File_link_proto protoreflect.FileDescriptor
@@ -1192,13 +1260,14 @@ const file_link_proto_rawDesc = "" +
 	"\x04part\x18\x04 \x01(\rR\x04part\x12\x14\n" +
 	"\x05parts\x18\x05 \x01(\rR\x05parts\x12\x1a\n" +
 	"\bencoding\x18\x06 \x01(\rR\bencoding\x12\x18\n" +
-	"\apayload\x18\a \x01(\fR\apayload\"\xb1\x02\n" +
+	"\apayload\x18\a \x01(\fR\apayload\"\xe7\x02\n" +
 	"\tFromAgent\x121\n" +
 	"\x05hello\x18\x01 \x01(\v2\x19.reconciler.link.v1.HelloH\x00R\x05hello\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x17.reconciler.link.v1.AckH\x00R\x03ack\x124\n" +
 	"\x06report\x18\x03 \x01(\v2\x1a.reconciler.link.v1.ReportH\x00R\x06report\x127\n" +
 	"\theartbeat\x18\x04 \x01(\v2\x17.reconciler.link.v1.AckH\x00R\theartbeat\x12M\n" +
-	"\x0fsigning_request\x18\x05 \x01(\v2\".reconciler.link.v1.SigningRequestH\x00R\x0esigningRequestB\x06\n" +
+	"\x0fsigning_request\x18\x05 \x01(\v2\".reconciler.link.v1.SigningRequestH\x00R\x0esigningRequest\x124\n" +
+	"\x06images\x18\x06 \x01(\v2\x1a.reconciler.link.v1.ImagesH\x00R\x06imagesB\x06\n" +
 	"\x04body\"\xd6\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12!\n" +
@@ -1214,6 +1283,9 @@ const file_link_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x12\n" +
 	"\x04beat\x18\x04 \x01(\x04R\x04beat\">\n" +
 	"\x06Report\x12\x1a\n" +
+	"\bencoding\x18\x01 \x01(\rR\bencoding\x12\x18\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\">\n" +
+	"\x06Images\x12\x1a\n" +
 	"\bencoding\x18\x01 \x01(\rR\bencoding\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\"/\n" +
 	"\x0eSigningRequest\x12\x1d\n" +
@@ -1261,7 +1333,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_link_proto_goTypes = []any{
 	(*ToAgent)(nil),        // 0: reconciler.link.v1.ToAgent
 	(*Heard)(nil),          // 1: reconciler.link.v1.Heard
@@ -1272,41 +1344,43 @@ var file_link_proto_goTypes = []any{
 	(*Hello)(nil),          // 6: reconciler.link.v1.Hello
 	(*Ack)(nil),            // 7: reconciler.link.v1.Ack
 	(*Report)(nil),         // 8: reconciler.link.v1.Report
-	(*SigningRequest)(nil), // 9: reconciler.link.v1.SigningRequest
-	(*Certificate)(nil),    // 10: reconciler.link.v1.Certificate
-	(*JoinRequest)(nil),    // 11: reconciler.link.v1.JoinRequest
-	(*JoinReply)(nil),      // 12: reconciler.link.v1.JoinReply
-	(*LogOpen)(nil),        // 13: reconciler.link.v1.LogOpen
-	(*LogChunk)(nil),       // 14: reconciler.link.v1.LogChunk
-	(*LogDone)(nil),        // 15: reconciler.link.v1.LogDone
+	(*Images)(nil),         // 9: reconciler.link.v1.Images
+	(*SigningRequest)(nil), // 10: reconciler.link.v1.SigningRequest
+	(*Certificate)(nil),    // 11: reconciler.link.v1.Certificate
+	(*JoinRequest)(nil),    // 12: reconciler.link.v1.JoinRequest
+	(*JoinReply)(nil),      // 13: reconciler.link.v1.JoinReply
+	(*LogOpen)(nil),        // 14: reconciler.link.v1.LogOpen
+	(*LogChunk)(nil),       // 15: reconciler.link.v1.LogChunk
+	(*LogDone)(nil),        // 16: reconciler.link.v1.LogDone
 }
 var file_link_proto_depIdxs = []int32{
 	2,  // 0: reconciler.link.v1.ToAgent.welcome:type_name -> reconciler.link.v1.Welcome
 	4,  // 1: reconciler.link.v1.ToAgent.table:type_name -> reconciler.link.v1.Update
 	4,  // 2: reconciler.link.v1.ToAgent.work:type_name -> reconciler.link.v1.Update
-	10, // 3: reconciler.link.v1.ToAgent.certificate:type_name -> reconciler.link.v1.Certificate
-	13, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
+	11, // 3: reconciler.link.v1.ToAgent.certificate:type_name -> reconciler.link.v1.Certificate
+	14, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
 	1,  // 5: reconciler.link.v1.ToAgent.heard:type_name -> reconciler.link.v1.Heard
 	3,  // 6: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
 	6,  // 7: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
 	7,  // 8: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
 	8,  // 9: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
 	7,  // 10: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
-	9,  // 11: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
-	7,  // 12: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
-	3,  // 13: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
-	3,  // 14: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
-	5,  // 15: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
-	11, // 16: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
-	14, // 17: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
-	0,  // 18: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
-	12, // 19: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
-	15, // 20: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
-	18, // [18:21] is the sub-list for method output_type
-	15, // [15:18] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 11: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
+	9,  // 12: reconciler.link.v1.FromAgent.images:type_name -> reconciler.link.v1.Images
+	7,  // 13: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
+	3,  // 14: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
+	3,  // 15: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
+	5,  // 16: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
+	12, // 17: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
+	15, // 18: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
+	0,  // 19: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
+	13, // 20: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
+	16, // 21: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
+	19, // [19:22] is the sub-list for method output_type
+	16, // [16:19] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -1328,6 +1402,7 @@ func file_link_proto_init() {
 		(*FromAgent_Report)(nil),
 		(*FromAgent_Heartbeat)(nil),
 		(*FromAgent_SigningRequest)(nil),
+		(*FromAgent_Images)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1335,7 +1410,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
