@@ -70,6 +70,9 @@ func AddMinion(in Input, r assignment.Report) (Input, error) {
 	if r.Features == nil {
 		r.Features = commonFeatures(in)
 	}
+	if r.Images == nil {
+		r.Images = []assignment.Image{} // it has to pull all
+	}
 	in.Minions = maps.Clone(in.Minions)
 	if in.Minions == nil {
 		in.Minions = map[string]Minion{}

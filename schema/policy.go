@@ -144,13 +144,13 @@ func (c *checker) containerPolicy(path []string, k *Container, s *PolicySpec) {
 }
 
 func (c *checker) registry(path []string, image string, allowed []string) {
-	if len(allowed) > 0 && !slices.ContainsFunc(allowed, func(r string) bool { return imageOf(wholeImage(image), r) }) {
+	if len(allowed) > 0 && !slices.ContainsFunc(allowed, func(r string) bool { return imageOf(WholeImage(image), r) }) {
 		c.add(path, "", "%q is of none of %s", image, strings.Join(allowed, ", "))
 	}
 }
 
-// wholeImage is an image's name with the registry that short names are of, as Docker reads them.
-func wholeImage(image string) string {
+// WholeImage is an image's name with the registry that short names are of, as Docker reads them.
+func WholeImage(image string) string {
 	first, rest, slash := strings.Cut(image, "/")
 	switch {
 	case slash && first == "index.docker.io":

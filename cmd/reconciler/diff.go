@@ -131,7 +131,7 @@ func printPlan(cmd *cobra.Command, in reconcile.Input, output string) (changes b
 		err = print.PlanJSON(w, in, plan, forecast)
 	} else {
 		on := colour(w)
-		err = errors.Join(print.Disruptions(w, forecast, on), print.Plan(w, in, plan, on), print.Steps(w, plan))
+		err = errors.Join(print.Disruptions(w, forecast, on), print.Pulls(w, reconcile.Pulls(in, plan)), print.Plan(w, in, plan, on), print.Steps(w, plan))
 		fmt.Fprintln(w, "Plan hash:", print.Hash(in, plan, forecast))
 	}
 	return len(plan.Changes) > 0 || plan.Stalled != "", err

@@ -27,6 +27,7 @@ type document struct {
 	Summary       counts                 `json:"summary"`
 	Changes       []reconcile.Change     `json:"changes"`
 	Disruptions   []reconcile.Disruption `json:"disruptions,omitempty"`
+	Pulls         []reconcile.Pull       `json:"pulls,omitempty"` // not part of the hash: they go with what minions have
 	Warnings      []string               `json:"warnings,omitempty"`
 }
 
@@ -83,7 +84,7 @@ var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Rout
 
 func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) document {
 	out := document{FormatVersion: FormatVersion, Revision: in.Revision, Applied: in.State.Applied, Stalled: p.Stalled, Summary: count(p),
-		Changes: []reconcile.Change{}, Disruptions: d, Warnings: p.Warnings}
+		Changes: []reconcile.Change{}, Disruptions: d, Pulls: reconcile.Pulls(in, p), Warnings: p.Warnings}
 	for _, c := range p.Changes {
 		if c.How == "" {
 			c.How = how[c.Verb]
@@ -93,14 +94,14 @@ func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption)
 	return out
 }
 
-// Hash names a plan: "sha256:" and the hash of its JSON document without spaces and without its hash. The same input gives
+// Hash names a plan: "sha256:" and the hash of its JSON document without spaces, its hash and its pulls. The same input gives
 // the same hash wherever it is computed.
 func Hash(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) string {
 	return newDocument(in, p, d).hash()
 }
 
 func (d document) hash() string {
-	d.Hash = ""
+	d.Hash, d.Pulls = "", nil
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
