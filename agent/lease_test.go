@@ -207,7 +207,7 @@ func TestFencedWhenTheAgentRestarts(t *testing.T) {
 	})
 }
 
-// Mutants: nothing is halted while the runtime does not answer; it is halted for ever; a halt that failed is not repeated.
+// Mutants: nothing is halted while the runtime does not answer; a halt that failed is not repeated.
 func TestFencedEndsWithoutTheRuntime(t *testing.T) {
 	for _, how := range []string{"", "refused", "done"} {
 		t.Run(how, func(t *testing.T) {
