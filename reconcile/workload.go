@@ -90,12 +90,6 @@ func (d *derived) replicas(k schema.Key) int {
 	return 0
 }
 
-// priority is that of the pods that a workload is to have.
-func (c *step) priority(w *workload) int32 {
-	spec, _, _ := c.effective(w)
-	return spec.Priority
-}
-
 // findBusy finds the workloads for which there may be something to do. The others are at rest: they have just the instances that
 // are declared, ready and in the routes, and nothing is noted of them that is to change. Most of a large fleet is, in most
 // steps, and nothing more is asked of it.
