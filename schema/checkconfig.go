@@ -83,6 +83,9 @@ const (
 	AnnotationSuspend        = settingPrefix + "suspend"           // of pods and controllers: why nothing is to be done for them
 	AnnotationProtect        = settingPrefix + "protect"           // of every kind: why it is not to be deleted
 	AnnotationSuspendUntil   = settingPrefix + "suspend-until"     // the time (RFC 3339) at which that ends
+	AnnotationReportOnly     = settingPrefix + "report-only"       // of pods, controllers and services: why what differs is said and not done
+	AnnotationWhenLost       = settingPrefix + "when-lost"         // of pods and controllers: what becomes of them when their minion is lost
+	AnnotationMovedFrom      = settingPrefix + "moved-from"        // of pods, controllers and services: what it was before, see [MovedFrom]
 )
 
 // settingPrefix begins every annotation of ours, so that one that is not known can be told from other people's.
@@ -95,14 +98,22 @@ var (
 	reason        = regexp.MustCompile(`\S`)
 	timeOfDay     = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[-+]([01]\d|2[0-3]):[0-5]\d)$`)
 
-	templateSettings   = map[string]*regexp.Regexp{AnnotationMinReady: seconds}
-	podSettings        = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay}
+	whenLost  = regexp.MustCompile(`^(keep|move|fence)$`)
+	movedPod  = regexp.MustCompile(`^(Pod|ReplicationController)/[-._A-Za-z0-9]+$`)
+	movedFrom = regexp.MustCompile(`^Service/[-._A-Za-z0-9]+$`)
+
+	templateSettings = map[string]*regexp.Regexp{AnnotationMinReady: seconds}
+	podSettings      = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
+		AnnotationReportOnly: reason, AnnotationWhenLost: whenLost, AnnotationMovedFrom: movedPod}
+	serviceSettings    = map[string]*regexp.Regexp{AnnotationProtect: reason, AnnotationReportOnly: reason, AnnotationMovedFrom: movedFrom}
 	controllerSettings = map[string]*regexp.Regexp{
 		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
+		AnnotationReportOnly: reason, AnnotationWhenLost: whenLost, AnnotationMovedFrom: movedPod,
 	}
 	settingWords = map[string]string{
 		AnnotationMinReady: "a number of seconds", AnnotationMaxUnavailable: "a number, or a percentage as 25%", AnnotationMaxSurge: "a number, or a percentage as 25%",
 		AnnotationProtect: "a reason", AnnotationRollback: `"on" or "off"`, AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
+		AnnotationReportOnly: "a reason", AnnotationWhenLost: "keep, move or fence", AnnotationMovedFrom: "what it was, as ReplicationController/web: in the same namespace, which is part of what an object is known by",
 	}
 )
 
@@ -116,7 +127,9 @@ func (c *checker) settings(path []string, annotations map[string]string, known m
 		if r == nil {
 			names := sortedKeys(known)
 			hint := "one of " + strings.Join(names, ", ")
-			if settingWords[k] != "" {
+			_, ofPod := known[AnnotationMinReady]
+			_, ofController := known[AnnotationMaxSurge]
+			if settingWords[k] != "" && (ofPod || ofController) {
 				hint = "it belongs to the controller"
 				if slices.Contains(sortedKeys(templateSettings), k) {
 					hint = "it belongs to the pod or the template"

@@ -10,6 +10,7 @@ import (
 func (s *Service) Check() []Problem {
 	c := &checker{}
 	c.meta(&s.Meta)
+	c.settings([]string{"metadata", "annotations"}, s.Annotations, serviceSettings)
 	spec := []string{"spec"}
 	if len(s.Spec.Ports) == 0 && s.Spec.ClusterIP != Headless {
 		c.add(at(spec, "ports"), "", "a service needs at least one port")

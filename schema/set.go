@@ -25,6 +25,8 @@ func (s *Set) Check() []Clash {
 	c.services()
 	c.references()
 	c.settings()
+	c.pasts()
+	c.replicas()
 	return c.clashes
 }
 

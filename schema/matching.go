@@ -1,0 +1,67 @@
+package schema
+
+import "fmt"
+
+// Matcher finds the controllers of which a selector is about some labels, without looking at all of them.
+type Matcher map[[3]string][]*ReplicationController // by namespace and the first label of the selector
+
+// NewMatcher knows the controllers of a set; nil has none.
+func NewMatcher(s *Set) Matcher {
+	m := Matcher{}
+	if s == nil {
+		return m
+	}
+	for _, r := range s.ReplicationControllers {
+		selector := r.Spec.Matches()
+		for _, k := range sortedKeys(selector)[:min(len(selector), 1)] {
+			at := [3]string{r.Namespace, k, selector[k]}
+			m[at] = append(m[at], r)
+		}
+	}
+	return m
+}
+
+// Of is the controllers of a namespace whose selectors are about these labels, in the order of the set for each first label.
+func (m Matcher) Of(namespace string, labels map[string]string) (out []*ReplicationController) {
+	if len(m) == 0 {
+		return nil
+	}
+	for _, k := range sortedKeys(labels) {
+		for _, r := range m[[3]string{namespace, k, labels[k]}] {
+			if Selects(r.Spec.Matches(), labels) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// Replica is the controller as one of whose replicas a declared pod counts, nil if there is none: its selector is about the
+// pod's labels, and the pod is to run for ever.
+func (m Matcher) Replica(p *Pod) *ReplicationController {
+	if p.Spec.Restart() != RestartAlways {
+		return nil
+	}
+	if all := m.Of(p.Namespace, p.Labels); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// replicas finds pods that would count as replicas of two controllers: which of them ran one fewer of its own would be an
+// accident of their names.
+func (c *setChecker) replicas() {
+	if len(c.set.Pods) == 0 || len(c.set.ReplicationControllers) < 2 {
+		return
+	}
+	m := NewMatcher(c.set)
+	for _, p := range c.set.Pods {
+		if m.Replica(p) == nil {
+			continue
+		}
+		if all := m.Of(p.Namespace, p.Labels); len(all) > 1 {
+			c.clashes = append(c.clashes, Clash{Key: p.Key(), Other: all[1].Key(), Problem: Problem{Path: []string{"metadata", "labels"},
+				Message: fmt.Sprintf("they match the selector of %s, and that", all[0].Key()), Hint: "a pod counts as a replica of one controller: give one of the selectors a label that the pod does not have"}})
+		}
+	}
+}
