@@ -37,6 +37,7 @@ const (
 	FeatureAffinity        Feature = "affinity"
 	FeatureTopologySpread  Feature = "topology-spread"
 	FeaturePriority        Feature = "priority"
+	FeatureFence           Feature = "fence" // by the setting when-lost: pods that end with their minion's lease
 )
 
 // PlanFeatures are those that a pod needs of the plan, which can do them, and not of its minion.

@@ -65,6 +65,7 @@ type InstanceStatus struct {
 	Controller string            `json:"controller,omitempty"`
 	Hash       string            `json:"hash"`
 	Address    netip.Addr        `json:"address"`
+	Fence      bool              `json:"fence,omitempty"` // it is fenced by the assignment that its agent keeps
 	State      InstanceState     `json:"state"`
 	Reason     string            `json:"reason,omitempty"`     // CamelCase, as "ImagePullBackOff", "PullingImage", "CrashLoopBackOff"
 	Message    string            `json:"message,omitempty"`    // for people
