@@ -81,7 +81,7 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 	c.put(Binding{
 		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
 		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
-		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now,
+		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now, Fence: w.fence, Fenced: w.fence,
 	})
 	c.room().Take(minion, w.demand())
 	return id
@@ -112,6 +112,9 @@ func (w *want) demand() place.Demand {
 	if w.asks.demand == nil {
 		d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
 		d.Labels, d.Hash, d.Memo = w.labels, w.hash, &place.Memo{}
+		if w.fence {
+			d.Needs = append(slices.Clone(d.Needs), schema.FeatureFence)
+		}
 		w.asks.demand = &d
 	}
 	return *w.asks.demand

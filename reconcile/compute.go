@@ -43,6 +43,7 @@ func Compute(in Input) Plan {
 		c.adopt()
 		c.decidePods()
 		c.prune()
+		c.decideFences()
 	}
 	c.route()
 	c.withdraw()
@@ -242,7 +243,7 @@ func (c *step) noteMinions() {
 
 // same tells whether two nodes say the same.
 func (n *Node) same(o *Node) bool {
-	return n.UID == o.UID && n.Created.Equal(o.Created) && n.Network == o.Network && n.Address == o.Address && n.Lost.Equal(o.Lost) && maps.Equal(n.Tainted, o.Tainted)
+	return n.UID == o.UID && n.Created.Equal(o.Created) && n.Network == o.Network && n.Address == o.Address && n.Lost.Equal(o.Lost) && maps.Equal(n.Tainted, o.Tainted) && n.Lease == o.Lease
 }
 
 // putNode decides about a minion.

@@ -47,6 +47,14 @@ type agent struct {
 	stopped  map[string]bool // instances taken off
 	has      map[string]*running
 	outbox   *assignment.Report // made and not yet delivered
+	heard    contact            // the newest
+	lease    time.Time          // of the contact that fenced instances run by; zero: there is none
+}
+
+// contact is what an agent knows of the server's having heard of it.
+type contact struct {
+	epoch, number uint64
+	at            time.Time
 }
 
 // running is one instance as it is on its minion.
@@ -55,7 +63,8 @@ type running struct {
 	prepared bool // only the images are there
 	up       time.Time
 	ended    bool
-	restarts int // of its container
+	restarts int  // of its container
+	halted   bool // by the end of the lease
 }
 
 func newFleet() *fleet {
@@ -130,17 +139,55 @@ func (f *fleet) takeWork(a *agent) {
 
 func (f *fleet) heard(a *agent) reconcile.Minion {
 	m := f.minions[a.name]
+	if m.Contact == 0 || f.now.Sub(m.LastSeen) >= assignment.MinLease {
+		m.Contact++
+	}
 	m.Connected, m.LastSeen, m.Table, m.Work = true, f.now, a.table, a.work.Generation
+	a.heard = contact{f.state.Epoch, m.Contact, f.now}
 	return m
+}
+
+// fence ends the fenced instances of an agent without lease, and renews the lease of one that has contact: see
+// assignment.Contact.
+func (f *fleet) fence(a *agent) {
+	runs := func(since time.Time) bool { return !since.IsZero() && since.Add(a.work.Lease).After(f.now) }
+	switch h := a.heard; {
+	case a.work.Lease == 0:
+		return
+	case runs(a.lease):
+		a.lease = h.at
+	case runs(h.at) && h.epoch == a.work.Generation.Epoch && a.work.Contact >= h.number:
+		a.lease = h.at
+	default:
+		a.lease = time.Time{}
+	}
+	for _, i := range a.work.Instances {
+		switch r := a.has[i.ID]; {
+		case !i.Fence || r == nil || r.prepared:
+		case a.lease.IsZero():
+			r.halted, r.up = true, time.Time{}
+		case r.halted && i.Phase == assignment.Run:
+			r.halted, r.up = false, f.now
+		}
+	}
+}
+
+// reboot ends what runs on a minion; what is on disk stays.
+func (f *fleet) reboot(a *agent) {
+	a.has, a.outbox, a.heard, a.lease = map[string]*running{}, nil, contact{}, time.Time{}
 }
 
 // act lets an agent do what it was told last, and makes a report of it.
 func (f *fleet) act(a *agent) {
+	f.fence(a)
 	listed := map[string]bool{}
 	for _, i := range a.work.Instances {
 		listed[i.ID] = true
 		r := a.has[i.ID]
 		image := f.image(i)
+		if i.Fence && a.work.Lease > 0 && a.lease.IsZero() && i.Phase == assignment.Run {
+			continue
+		}
 		switch i.Phase {
 		case assignment.Prepare:
 			if r == nil && !f.missing[image] {
@@ -167,7 +214,7 @@ func (f *fleet) act(a *agent) {
 func (f *fleet) report(a *agent, listed map[string]bool) *assignment.Report {
 	r := &assignment.Report{Minion: a.name, Address: a.address, Labels: a.labels, Capacity: a.capacity, Version: "test", Features: a.features}
 	status := func(i assignment.Instance) assignment.InstanceStatus {
-		s := assignment.InstanceStatus{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Hash: i.Hash, Address: i.Address, State: assignment.Waiting}
+		s := assignment.InstanceStatus{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Hash: i.Hash, Address: i.Address, Fence: i.Fence, State: assignment.Waiting}
 		h, image := a.has[i.ID], f.image(i)
 		switch {
 		case h == nil && f.missing[image] && (i.Phase == assignment.Prepare || i.Phase == assignment.Run):
@@ -175,6 +222,8 @@ func (f *fleet) report(a *agent, listed map[string]bool) *assignment.Report {
 		case h == nil:
 		case h.prepared:
 			s.State = assignment.Prepared
+		case h.halted:
+			s.Reason = assignment.Fenced
 		case h.ended:
 			s.State = assignment.Ended
 		case h.up.IsZero():

@@ -59,16 +59,19 @@ func (c *step) decideInTurn(wants []want, slots map[string][]string) {
 func (c *step) decidePod(w want, ids []string) {
 	r := c.rollouts[w.key.String()]
 	var match, old []string // in Run or Prepare
+	var barred *Binding     // it leaves, and its lost minion may run it still
 	leaving := false
 	for _, id := range ids {
 		b := c.binding(id)
 		gone := !c.st.Minions[b.Minion].Lost.IsZero()
-		lost := gone && (w.controller != "" || b.Phase == assignment.Prepare)
+		stuck := c.barred(&b)
+		lost := gone && !stuck
 		switch {
 		case b.Phase == assignment.Drain || b.Phase == assignment.Stop:
-			// A bare pod never runs twice: what ran on a lost minion may run there still. What only waited in Prepare has no
-			// Withdrawn, and never ran.
-			leaving = leaving || !gone || w.controller == "" && !b.Withdrawn.IsZero()
+			leaving = leaving || !gone || stuck
+			if stuck {
+				barred = &b
+			}
 		case b.Hash == w.hash && !lost && c.expelled(id) == "":
 			match = append(match, id)
 		default:
@@ -97,6 +100,10 @@ func (c *step) decidePod(w want, ids []string) {
 		c.follow(w, match[0], old, leaving)
 	case len(old) > 0:
 		c.replace(w, old[0], leaving)
+	case barred != nil:
+		ch := Change{Verb: Create, Object: w.key, Reason: "declared in Git"}
+		c.waitForLost(&ch, barred)
+		c.change(ch)
 	case leaving && w.controller == "" || r.full():
 		c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: "the instance before it to be gone"})
 	default:
@@ -146,7 +153,12 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 		}
 		switch {
 		case len(old) > 0 && c.lost(old[0]):
-			ch.Waiting, ch.Blocked = c.waitForLost(old[0]), true
+			if b := c.binding(old[0]); c.barred(&b) {
+				c.waitForLost(&ch, &b)
+			} else {
+				c.goAway(old[0], fmt.Sprintf("minion %s was lost; replaced by %s", b.Minion, id))
+				ch.Waiting = "the next step"
+			}
 		case len(old) > 0 && (prepared || c.rank(old[0]) < 2 && c.reported(old[0])):
 			c.stopFirst(w, id, old[0], &ch)
 		case len(old) > 0:
@@ -187,7 +199,7 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 	o := c.observedOf(id)
 	switch {
 	case c.lost(id):
-		c.warn("%s stays on minion %s, which is lost: a bare pod is not moved, so that it never runs twice", w.key, b.Minion)
+		c.staysThere(w, &b)
 	case ready || o != nil && o.State == assignment.Ended && w.spec.Restart() != schema.RestartAlways:
 	case !c.reported(id):
 		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "not reported by its minion yet", Waiting: "a report of " + b.Minion})
@@ -204,10 +216,6 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 
 // lost tells whether the minion of an instance is lost.
 func (c *step) lost(id string) bool { return !c.st.Minions[c.binding(id).Minion].Lost.IsZero() }
-
-func (c *step) waitForLost(id string) string {
-	return fmt.Sprintf("minion %s, which is lost: a bare pod is not moved, so that it never runs twice", c.binding(id).Minion)
-}
 
 // reported tells whether the minion of an instance has reported since the server started.
 func (c *step) reported(id string) bool {

@@ -57,7 +57,7 @@ func (w *world) tick() {
 		case 0:
 			w.cutOff(a)
 		case 1: // reboot: what ran is gone, what is on disk stays
-			a.has, a.outbox = map[string]*running{}, nil
+			w.reboot(a)
 		case 2, 3, 4:
 			a.cut = false
 		case 5: // two instances of ours that nobody knows

@@ -140,6 +140,9 @@ func (c *step) agentCan(k schema.Key) bool {
 	}
 	spec, _, _ := c.effective(w)
 	needs := agentNeeds(spec)
+	if w.onLoss == fence {
+		needs = append(needs, schema.FeatureFence)
+	}
 	if len(needs) == 0 {
 		return true
 	}

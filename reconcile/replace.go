@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/reconcile/place"
@@ -39,15 +38,16 @@ func (c *step) replace(w want, old string, leaving bool) {
 		leaving = true
 	}
 	lost := !c.st.Minions[b.Minion].Lost.IsZero()
-	if lost && w.controller != "" {
-		ch.Verb, ch.Reason = Move, fmt.Sprintf("minion %s is lost since %s", b.Minion, c.st.Minions[b.Minion].Lost.UTC().Format(time.RFC3339))
+	barred := lost && c.barred(&b)
+	if lost && !barred {
+		c.moveOff(&ch, w, &b)
 	}
 	r := c.rollouts[w.key.String()] // nil for a bare pod
 	ready := c.rank(old) == 3
 	double := r != nil && r.mayDouble(w.pod)
 	switch {
-	case lost && w.controller == "":
-		ch.Waiting, ch.Blocked = c.waitForLost(old), true
+	case barred:
+		c.waitForLost(&ch, &b)
 	case !lost && !c.reported(old):
 		ch.Waiting = "a report of " + b.Minion
 	case leaving && w.controller == "" || lost && r.full():
@@ -60,7 +60,7 @@ func (c *step) replace(w want, old string, leaving bool) {
 		return
 	}
 	phase := assignment.Run
-	if r == nil || !lost && !double {
+	if !lost && (r == nil || !double) {
 		phase, ch.How = assignment.Prepare, stopFirst
 	}
 	d := w.demand()
@@ -222,7 +222,7 @@ func (c *step) explain(ch *Change, w want, old string) {
 	case len(ch.Details) == 0:
 		ch.Reason = "it moves"
 		if l := c.st.Minions[b.Minion].Lost; !l.IsZero() {
-			ch.Reason = fmt.Sprintf("minion %s is lost since %s", b.Minion, l.UTC().Format(time.RFC3339))
+			ch.Reason = c.lostSince(b.Minion)
 		} else if why := c.expelled(old); why != "" {
 			ch.Reason = why
 		}

@@ -590,6 +590,9 @@ func (c *step) assign() {
 	t := c.st.Bindings.t
 	for name, n := range c.st.Minions {
 		a := assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
+		if n.Lease > 0 {
+			a.Lease, a.Contact = n.Lease, c.in.Minions[name].Contact
+		}
 		if t != nil {
 			if m, ok := t.minions.number.get(name); ok {
 				if t.assigned[m] == nil {
@@ -617,7 +620,7 @@ func instances(t *bindingTable, m int32, specs map[string][]byte) []assignment.I
 		}
 		out = append(out, assignment.Instance{
 			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: b.Pod, Controller: b.Controller, Created: b.Created, Hash: b.Hash,
-			Spec: spec, Address: b.Address, Env: b.Env, Phase: b.Phase,
+			Spec: spec, Address: b.Address, Env: b.Env, Phase: b.Phase, Fence: b.Fence,
 		})
 	}
 	return out

@@ -35,7 +35,8 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	advance DURATION                                     time passes, without a step
 //	round                                                everything travels, agents act
 //	hold|free MINION tables|reports|work|all             from now on these do not travel
-//	cut|join MINION                                      its stream ends, comes back
+//	cut|join|reboot MINION                               its stream ends, comes back; all that runs ends
+//	runs                                                 print what runs, whatever the server knows
 //	missing|found|crashing IMAGE                         of the registry, of the containers
 //	ended POD                                            its containers end for good
 //	refused TEXT                                         the newest revision does not load
@@ -188,6 +189,19 @@ func (s *script) do(line string, words, body []string) {
 		for _, p := range f.table.Minions {
 			fmt.Fprintf(&s.out, "%s at %s with %s\n", p.Name, p.Address, p.Network)
 		}
+	case "runs":
+		s.say(line)
+		for _, name := range f.names() {
+			a := f.agents[name]
+			f.fence(a)
+			fmt.Fprintf(&s.out, "%s:", name)
+			for _, id := range slices.Sorted(maps.Keys(a.has)) {
+				if r := a.has[id]; !r.prepared && !r.halted {
+					fmt.Fprintf(&s.out, " %s", id)
+				}
+			}
+			fmt.Fprintln(&s.out)
+		}
 	case "hold", "free":
 		named()
 		s.held[words[1]+" "+words[2]] = words[0] == "hold"
@@ -200,6 +214,8 @@ func (s *script) do(line string, words, body []string) {
 		f.missing[words[1]] = words[0] == "missing"
 	case "crashing":
 		f.crashing[words[1]] = true
+	case "reboot":
+		f.reboot(named())
 	case "ended":
 		for _, a := range f.agents {
 			for _, r := range a.has {
@@ -372,7 +388,8 @@ func (o opts) labels(key string) map[string]string {
 // settings are the annotations of a controller.
 func (o opts) settings() map[string]string {
 	var out map[string]string
-	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable, "rollback": schema.AnnotationRollback} {
+	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable, "rollback": schema.AnnotationRollback,
+		"lost": schema.AnnotationWhenLost, "was": schema.AnnotationMovedFrom, "report": schema.AnnotationReportOnly} {
 		if v := o.text(key, ""); v != "" {
 			if out == nil {
 				out = map[string]string{}
@@ -384,7 +401,8 @@ func (o opts) settings() map[string]string {
 }
 
 // declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, pids, disk, port, hostport,
-// node, select, label, minready, restart, ns, controllers also replicas, surge, unavailable and rollback; services port, select, portal, public, ns. A
+// node, select, label, minready, restart, ns, lost (keep, move, fence), was (moved-from), report (report-only), controllers
+// also replicas, selector, surge, unavailable and rollback; services port, select, portal, public, ns, was, report. A
 // line that begins with "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
 	set := &schema.Set{}
@@ -414,6 +432,8 @@ func declare(lines []string) (*schema.Set, error) {
 			meta.Annotations = o.settings()
 			if meta.Annotations == nil {
 				meta.Annotations = annotations
+			} else {
+				maps.Copy(meta.Annotations, annotations)
 			}
 			set.Pods = append(set.Pods, (&schema.Pod{Meta: meta, Spec: spec}).Canonical())
 		case "rc":
@@ -425,8 +445,9 @@ func declare(lines []string) (*schema.Set, error) {
 			}
 			meta.Labels = nil
 			set.ReplicationControllers = append(set.ReplicationControllers, (&schema.ReplicationController{Meta: meta, Spec: schema.ControllerSpec{
-				Replicas: &n, Template: schema.Template{Labels: labels, Annotations: annotations, Spec: spec}}}).Canonical())
+				Replicas: &n, Selector: o.labels("selector"), Template: schema.Template{Labels: labels, Annotations: annotations, Spec: spec}}}).Canonical())
 		case "svc":
+			meta.Annotations = o.settings()
 			set.Services = append(set.Services, (&schema.Service{Meta: meta, Spec: schema.ServiceSpec{
 				Ports: []schema.ServicePort{{Port: uint16(o.number("port", 80))}}, Selector: o.labels("select"), ClusterIP: o.text("portal", ""), ExternalIPs: o["public"]}}).Canonical())
 		default:

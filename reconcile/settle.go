@@ -83,5 +83,5 @@ func obey(now time.Time, m Minion, p Plan, name string) Minion {
 }
 
 func status(i assignment.Instance, state assignment.InstanceState) assignment.InstanceStatus {
-	return assignment.InstanceStatus{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Hash: i.Hash, Address: i.Address, State: state}
+	return assignment.InstanceStatus{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Hash: i.Hash, Address: i.Address, Fence: i.Fence, State: state}
 }

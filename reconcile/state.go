@@ -63,6 +63,8 @@ type Binding struct {
 	Routed      bool                  `json:"routed,omitempty"`   // some table had it as an endpoint, so its withdrawal is to be acknowledged
 	Serving     bool                  `json:"serving,omitempty"`  // it was ready: holds until its minion reports when the server restarts
 	Reason      string                `json:"reason,omitempty"`   // why it drains or stops
+	Fence       bool                  `json:"fence,omitempty"`    // its assignment says that it ends with its minion's lease
+	Fenced      bool                  `json:"fenced,omitempty"`   // and its agent obeys: it said so, or never had it otherwise
 }
 
 // Record is what the fleet decided about a declared object: pods and controllers have no address.
@@ -111,6 +113,8 @@ type Node struct {
 	Network netip.Prefix `json:"network"`          // its pod network
 	Address netip.Addr   `json:"address,omitzero"` // the last it reported, so that routes stay when the server restarts
 	Lost    time.Time    `json:"lost,omitzero"`    // since when it is declared lost
+
+	Lease time.Duration `json:"lease,omitempty"` // of its fenced instances, the longest that it was told; 0 if there are none
 
 	Tainted map[string]time.Time `json:"tainted,omitempty"` // since when it has its NoExecute taints
 }

@@ -19,6 +19,7 @@ type want struct {
 	labels      map[string]string
 	annotations map[string]string
 	rolls       map[string]string // annotations of the controller itself
+	fence       bool              // by when-lost
 	asks        *asks             // of all pods of the workload
 }
 
@@ -57,7 +58,7 @@ func (c *step) wants() []want {
 // wantsOf lists the pods of a workload.
 func (c *step) wantsOf(w *workload) (out []want) {
 	spec, h, annotations := c.effective(w)
-	of := want{key: w.key, pod: w.key.Name, spec: spec, hash: h, labels: w.labels, annotations: annotations, asks: &asks{}}
+	of := want{key: w.key, pod: w.key.Name, spec: spec, hash: h, labels: w.labels, annotations: annotations, fence: w.onLoss == fence, asks: &asks{}}
 	of.asks.none = len(c.strays) == 0 && !c.st.Bindings.has(w.key)
 	if w.controller == "" {
 		return []want{of}

@@ -21,7 +21,8 @@ type workload struct {
 	rolls       map[string]string // annotations of the controller
 	replicas    int
 	rollback    string // what its annotations say
-	odd         bool   // an annotation is to be warned of in every step
+	onLoss      whenLost
+	odd         bool // an annotation is to be warned of in every step
 }
 
 // derived is what is worked out of a set once, for all steps in which that is in force.
@@ -33,6 +34,7 @@ type derived struct {
 	services  map[schema.Key]*schema.Service
 	serviced  map[string][]*schema.Service // by namespace
 	selects   selection                    // what is declared, by labels
+	fenced    []schema.Key
 }
 
 // derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
@@ -53,7 +55,7 @@ func derive(set *schema.Set, before *derived) *derived {
 		if w == nil || w.object != o {
 			w = make()
 			w.key, w.object = o.Key(), o
-			w.name, w.hash = w.key.String(), w.spec.Hash()
+			w.name, w.hash, w.onLoss = w.key.String(), w.spec.Hash(), whenLostOf(o)
 			v, ok := w.annotations[AnnotationMinReady]
 			w.odd = ok && !validMinReady(v)
 		}
@@ -74,6 +76,9 @@ func derive(set *schema.Set, before *derived) *derived {
 	slices.SortStableFunc(d.workloads, func(a, b *workload) int { return a.key.Compare(b.key) })
 	for i, w := range d.workloads {
 		d.selects.add(w.key.Namespace, w.labels, int32(i))
+		if w.onLoss == fence {
+			d.fenced = append(d.fenced, w.key)
+		}
 	}
 	for _, s := range set.Services {
 		d.services[s.Key()] = s
