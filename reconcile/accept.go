@@ -20,7 +20,10 @@ func (c *step) accept() {
 		return
 	}
 	next := c.base.With(c.in.Set.Cluster())
+	before, own := c.st, c.ownObjects
+	c.becomeDeclared(c.in.Set)
 	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled != "" {
+		c.st, c.ownObjects, c.renamed, c.plan.Changes = before, own, nil, nil
 		return
 	}
 	c.changeSettings(next)
@@ -39,7 +42,7 @@ func (c *step) protected(next *schema.Set) string {
 	var whats, trailers []string
 	for o := range c.st.Accepted.Objects() {
 		why, ok := o.Metadata().Annotations[schema.AnnotationProtect]
-		if !ok || has[o.Key()] || slices.ContainsFunc(c.in.Revision.Trailers, func(t Trailer) bool {
+		if _, moved := c.renamed[o.Key()]; !ok || moved || has[o.Key()] || slices.ContainsFunc(c.in.Revision.Trailers, func(t Trailer) bool {
 			return strings.EqualFold(t.Key, TrailerAllowDelete) && strings.TrimSpace(t.Value) == o.Key().String()
 		}) {
 			continue

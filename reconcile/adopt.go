@@ -28,7 +28,7 @@ func (c *step) adopt() {
 		}
 		b := Binding{ID: i.ID, UID: i.UID, Namespace: i.Namespace, Pod: i.Pod, Controller: i.Controller, Minion: s.minion, Address: i.Address,
 			Hash: i.Hash, Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: assignment.Run, Since: c.now,
-			Spec: &schema.PodSpec{}, Routed: true} // for all that is known
+			Spec: &schema.PodSpec{}, Routed: true, Started: s.started} // for all that is known
 		at := slot(i.Namespace, i.Pod, i.Controller)
 		w, ok := wanted[at]
 		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.isTaken(s.minion, i.Address) {

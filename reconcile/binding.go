@@ -20,7 +20,7 @@ func (c *step) create(w want, again bool) {
 	if w.asks.code == "" {
 		w.asks.code = c.createCode(w.key)
 		if w.asks.code == CodeScaled {
-			w.asks.scaled = fmt.Sprintf("scaled from %d to %d", c.was.replicas(w.key), c.of.replicas(w.key))
+			w.asks.scaled = fmt.Sprintf("scaled from %d to %d", c.was.replicas(c.earlier(w.key)), c.of.replicas(w.key))
 		}
 	}
 	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git", Code: w.asks.code}

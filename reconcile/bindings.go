@@ -293,7 +293,7 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 			if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
 				t.token = new(token)
 			}
-			if old.Phase != b.Phase || old.Spec != b.Spec {
+			if old.Phase != b.Phase || old.Spec != b.Spec || old.Fence != b.Fence {
 				t.assigned[t.minion[n]] = nil
 			}
 			if old.Spec != b.Spec {

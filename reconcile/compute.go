@@ -34,6 +34,7 @@ func Compute(in Input) Plan {
 	c.of = derive(c.set, c.was)
 	c.noteMinions()
 	c.observe()
+	c.recogniseStrays()
 	c.warnSettings()
 	c.noteSuspensions()
 	if c.set != nil {
@@ -91,13 +92,15 @@ type step struct {
 	nodes         map[string]*schema.Node           // what Git says of minions
 	lowest        *int32                            // see lowPriority
 	slotsWanted   map[string]bool                   // see declared
+	renamed       map[schema.Key]schema.Key         // objects that are known by another key since this step
 	env           map[string][]schema.EnvVar        // service variables by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
 type stray struct {
-	minion string
-	status assignment.InstanceStatus
+	minion  string
+	status  assignment.InstanceStatus
+	started *Names // if it has others now
 }
 
 func newStep(in Input) *step {

@@ -38,6 +38,9 @@ func Forecast(in Input, p Plan) []Disruption {
 			continue
 		}
 		k := schema.Key{Kind: schema.KindService, Namespace: before.Namespace, Name: before.Name}
+		if now, ok := f.moved[k]; ok {
+			k = now
+		}
 		d := f.port(k, before)
 		if w, ok := worst[k]; !ok || cmp.Or(cmp.Compare(d.Lowest, w.Lowest), cmp.Compare(w.Now, d.Now)) < 0 {
 			d.Gone = d.Gone || w.Gone
@@ -57,7 +60,8 @@ func Forecast(in Input, p Plan) []Disruption {
 
 // forecast is one Forecast under way.
 type forecast struct {
-	*step    // after the first step of the plan
+	*step                              // after the first step of the plan
+	moved    map[schema.Key]schema.Key // by what they were before it
 	after    []netproxy.Service
 	services map[schema.Key]*schema.Service
 	wants    map[string]want
@@ -69,8 +73,9 @@ type forecast struct {
 }
 
 func newForecast(in Input, p Plan) *forecast {
+	moved := pasts(in.State.Objects, p.State.Accepted)
 	in.State, in.Set, in.Revision = p.State, p.State.Accepted, p.State.Applied
-	f := &forecast{step: newStep(in), after: p.Table.Services, services: map[schema.Key]*schema.Service{}, wants: map[string]want{},
+	f := &forecast{step: newStep(in), moved: moved, after: p.Table.Services, services: map[schema.Key]*schema.Service{}, wants: map[string]want{},
 		going: map[string]Change{}, touched: map[schema.Key]bool{}}
 	f.set = p.State.Accepted
 	f.of = derive(f.set, p.State.derived)
@@ -107,7 +112,7 @@ func (f *forecast) port(k schema.Key, before netproxy.Service) Disruption {
 	d := Disruption{Service: k, Now: len(before.Endpoints)}
 	s := f.services[k]
 	i := slices.IndexFunc(f.after, func(x netproxy.Service) bool {
-		return x.Namespace == before.Namespace && x.Name == before.Name && x.Port == before.Port && x.Protocol == before.Protocol
+		return x.Namespace == k.Namespace && x.Name == k.Name && x.Port == before.Port && x.Protocol == before.Protocol
 	})
 	switch {
 	case s == nil || i < 0:

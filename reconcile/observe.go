@@ -121,7 +121,7 @@ func (c *step) join(t *bindingTable, name string, m Minion, list []int32) (settl
 		if known {
 			n = list[i]
 		} else if n, known = t.ids.get(s.ID); !known {
-			c.strays = append(c.strays, stray{name, *s})
+			c.strays = append(c.strays, stray{minion: name, status: *s})
 			settled = false
 			continue
 		}

@@ -26,6 +26,7 @@ const (
 	CodeMeta        Code = "metadata"       // Update: labels or annotations
 	CodeSettings    Code = "settings"       // Update of the Cluster object
 	CodePortal      Code = "portal-ip"      // Update of a service that asks for another one
+	CodeMoved       Code = "moved"          // Update: what another object had goes on as this one's
 	CodeDrift       Code = "drift"          // Restart
 )
 
@@ -99,7 +100,7 @@ var pullReasons = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPul
 
 // createCode is why a pod of an object is to be made.
 func (c *step) createCode(k schema.Key) Code {
-	had, count := c.was.replicas(k), c.of.replicas(k)
+	had, count := c.was.replicas(c.earlier(k)), c.of.replicas(k)
 	if had > 0 && had < count {
 		return CodeScaled
 	}

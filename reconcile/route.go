@@ -80,7 +80,7 @@ func (c *step) route() {
 		is.warnings, is.changes = slices.Clone(c.plan.Warnings[warned:]), slices.Clone(c.plan.Changes[changed:])
 		is.bindings = c.st.Bindings.token() // what was noted of them since makes no difference
 	}
-	same := sameServices(c.st.Routes, t.Services)
+	same := sameServices(c.in.State.Routes, t.Services)
 	if !same {
 		c.routeChanges(t.Services)
 	}
@@ -618,8 +618,9 @@ func instances(t *bindingTable, m int32, specs map[string][]byte) []assignment.I
 				specs[b.Hash] = spec
 			}
 		}
+		known := b.Known()
 		out = append(out, assignment.Instance{
-			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: b.Pod, Controller: b.Controller, Created: b.Created, Hash: b.Hash,
+			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: known.Pod, Controller: known.Controller, Created: b.Created, Hash: b.Hash,
 			Spec: spec, Address: b.Address, Env: b.Env, Phase: b.Phase, Fence: b.Fence,
 		})
 	}

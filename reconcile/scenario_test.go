@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
 //	status | instances | routes | records | variables POD  print
+//	names                                                print what each instance is of, and by which names its agent knows it
 //	advance DURATION                                     time passes, without a step
 //	round                                                everything travels, agents act
 //	hold|free MINION tables|reports|work|all             from now on these do not travel
@@ -151,6 +152,14 @@ func (s *script) do(line string, words, body []string) {
 		for _, id := range f.state.Bindings.IDs() {
 			b := f.state.Bindings.Get(id)
 			fmt.Fprintf(&s.out, "%s %s %s %s\n", id, b.Minion, b.Address, b.Phase)
+		}
+	case "names":
+		s.say(line)
+		for _, name := range f.names() {
+			for _, i := range f.work[name].Instances {
+				b := f.state.Bindings.Get(i.ID)
+				fmt.Fprintf(&s.out, "%s is %s %s, and %s %s on %s at %s\n", i.ID, b.Controller, b.Pod, i.Controller, i.Pod, name, i.Address)
+			}
 		}
 	case "routes":
 		s.say(line)

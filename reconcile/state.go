@@ -47,6 +47,7 @@ type Binding struct {
 	Namespace   string                `json:"namespace"`
 	Pod         string                `json:"pod"`
 	Controller  string                `json:"controller,omitempty"`
+	Started     *Names                `json:"started,omitempty"` // what Pod and Controller were when it was bound, if they are not that; never changed
 	Minion      string                `json:"minion"`
 	Address     netip.Addr            `json:"address"`
 	Hash        string                `json:"hash"`
