@@ -21,13 +21,14 @@ func (c *step) accept() {
 	}
 	next := c.base.With(c.in.Set.Cluster())
 	before, own := c.st, c.ownObjects
+	c.ahead = derive(c.in.Set, c.was)
 	c.becomeDeclared(c.in.Set)
 	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled != "" {
 		c.st, c.ownObjects, c.renamed, c.plan.Changes = before, own, nil, nil
 		return
 	}
 	c.changeSettings(next)
-	c.set = c.in.Set
+	c.set, c.of = c.in.Set, c.ahead
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.st.Applied.Trailers = nil
 }

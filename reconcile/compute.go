@@ -31,12 +31,15 @@ func Compute(in Input) Plan {
 	}
 	c.was = derive(in.State.Accepted, in.State.derived)
 	c.accept()
-	c.of = derive(c.set, c.was)
+	if c.of == nil {
+		c.of = derive(c.set, c.was)
+	}
 	c.noteMinions()
 	c.observe()
 	c.recogniseStrays()
 	c.warnSettings()
 	c.noteSuspensions()
+	c.warnCounted()
 	if c.set != nil {
 		c.decideRecords()
 		c.findBusy()
@@ -73,6 +76,7 @@ type step struct {
 	rollouts      map[string]*rollout               // by controller
 	suspended     map[schema.Key]suspension         // pods and controllers for which nothing is done
 	was, of       *derived                          // of the sets in force before this step and now
+	ahead         *derived                          // of the set that is about to come into force
 	busy          []*workload                       // see findBusy; in the order of their keys
 	resting       map[schema.Key]bool               // the other ones
 	restingOwner  []bool                            // and their numbers as owners of bindings

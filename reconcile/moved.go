@@ -85,6 +85,7 @@ func (c *step) becomeDeclared(next *schema.Set) {
 	for _, was := range slices.SortedFunc(maps.Keys(c.renamed), schema.Key.Compare) {
 		c.rename(was, c.renamed[was], next)
 	}
+	c.handOver(next)
 }
 
 // rename lets an object go on under another key: its record, its instances, its routes.

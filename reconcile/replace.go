@@ -173,13 +173,13 @@ func (c *step) prune() {
 		}
 		k := owner(b.Namespace, b.Pod, b.Controller)
 		if s, ok := c.suspended[k]; ok && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
-			c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: fmt.Sprintf("scaled to %d", c.of.replicas(k)),
+			c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: c.scaledTo(k),
 				Waiting: s.String(), WaitingCode: CodeSuspended, Blocked: true})
 			continue
 		}
 		why := "not in Git any more"
 		if w := c.of.by[k]; w != nil && w.controller != "" {
-			why = fmt.Sprintf("scaled to %d", w.replicas)
+			why = c.scaledTo(k)
 		}
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
 			c.goAway(id, why)

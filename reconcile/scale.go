@@ -121,10 +121,10 @@ func (c *step) surplus(next *schema.Set) map[schema.Key]int {
 	out := map[schema.Key]int{}
 	for _, r := range next.ReplicationControllers {
 		k := r.Key()
-		if c.st.Bindings.count(k) <= r.Spec.Count() {
+		if c.st.Bindings.count(k) <= c.ahead.replicas(k) {
 			continue
 		}
-		if n := len(c.running(k)) - r.Spec.Count(); n > 0 {
+		if n := len(c.running(k)) - c.ahead.replicas(k); n > 0 {
 			out[k] = n
 		}
 	}

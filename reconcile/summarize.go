@@ -172,9 +172,11 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 		for _, p := range c.set.Pods {
 			workload(p.Key(), 1)
 		}
+		of := derive(c.set, c.in.State.derived)
 		for _, r := range c.set.ReplicationControllers {
-			workload(r.Key(), r.Spec.Count())
+			workload(r.Key(), of.replicas(r.Key()))
 		}
+		countReplicas(out, c.set, of.counted)
 		for _, s := range c.set.Services {
 			declared[s.Key()] = true
 			out = append(out, c.service(s, pods, ready, changes[s.Key()]))

@@ -28,23 +28,9 @@ func (c *step) noteSuspensions() {
 		return
 	}
 	note := func(k schema.Key, m *schema.Meta) {
-		reason, ok := m.Annotations[schema.AnnotationSuspend]
-		if !ok {
-			return
+		if s, ok := c.suspensionOf(k, m); ok {
+			c.suspended[k] = s
 		}
-		s := suspension{reason: reason}
-		if text := m.Annotations[schema.AnnotationSuspendUntil]; text != "" {
-			until, err := time.Parse(time.RFC3339, text)
-			if err != nil { // a time that nobody can read must not end a suspension
-				c.warn("%s: annotation %s is %q, which is no time: it stays suspended", k, schema.AnnotationSuspendUntil, text)
-			} else if !until.After(c.now) {
-				return
-			} else {
-				s.until = until
-				c.wakeAt(until)
-			}
-		}
-		c.suspended[k] = s
 	}
 	for _, p := range c.set.Pods {
 		note(p.Key(), &p.Meta)
@@ -52,6 +38,29 @@ func (c *step) noteSuspensions() {
 	for _, r := range c.set.ReplicationControllers {
 		note(r.Key(), &r.Meta)
 	}
+}
+
+// suspensionOf tells whether nothing is to be done for an object now, and why.
+func (c *step) suspensionOf(k schema.Key, m *schema.Meta) (s suspension, ok bool) {
+	s.reason, ok = m.Annotations[schema.AnnotationSuspend]
+	if !ok {
+		return s, false
+	}
+	text := m.Annotations[schema.AnnotationSuspendUntil]
+	if text == "" {
+		return s, true
+	}
+	until, err := time.Parse(time.RFC3339, text)
+	switch {
+	case err != nil: // a time that nobody can read must not end a suspension
+		c.warn("%s: annotation %s is %q, which is no time: it stays suspended", k, schema.AnnotationSuspendUntil, text)
+	case !until.After(c.now):
+		return s, false
+	default:
+		s.until = until
+		c.wakeAt(until)
+	}
+	return s, true
 }
 
 // active is those of wants that are not suspended. Of the others, what would be done is said, and blocked.

@@ -35,6 +35,7 @@ type derived struct {
 	serviced  map[string][]*schema.Service // by namespace
 	selects   selection                    // what is declared, by labels
 	fenced    []schema.Key
+	counted   map[schema.Key][]*schema.Pod // see counted
 }
 
 // derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
@@ -74,7 +75,14 @@ func derive(set *schema.Set, before *derived) *derived {
 		})
 	}
 	slices.SortStableFunc(d.workloads, func(a, b *workload) int { return a.key.Compare(b.key) })
+	d.counted = counted(set)
 	for i, w := range d.workloads {
+		if n := d.own(w); n != w.replicas { // of w there may be an earlier set
+			other := *w
+			other.replicas = n
+			w = &other
+			d.workloads[i], d.by[w.key], d.named[w.name] = w, w, w
+		}
 		d.selects.add(w.key.Namespace, w.labels, int32(i))
 		if w.onLoss == fence {
 			d.fenced = append(d.fenced, w.key)
@@ -87,7 +95,15 @@ func derive(set *schema.Set, before *derived) *derived {
 	return d
 }
 
-// replicas are the declared number of pods of a controller, 0 if it is not declared.
+// own is how many instances a workload is to have itself: other pods may count as its replicas.
+func (d *derived) own(w *workload) int {
+	if r, ok := w.object.(*schema.ReplicationController); ok {
+		return max(r.Spec.Count()-len(d.counted[w.key]), 0)
+	}
+	return 1
+}
+
+// replicas are the declared number of pods of a controller, without those that count as such, 0 if it is not declared.
 func (d *derived) replicas(k schema.Key) int {
 	if w := d.by[k]; w != nil && w.controller != "" {
 		return w.replicas
