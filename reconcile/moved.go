@@ -90,6 +90,10 @@ func (c *step) becomeDeclared(next *schema.Set) {
 
 // rename lets an object go on under another key: its record, its instances, its routes.
 func (c *step) rename(was, now schema.Key, next *schema.Set) {
+	if c.has(now) { // what had the name before is not gone yet
+		delete(c.renamed, was)
+		return
+	}
 	r, known := c.st.Objects[was.String()]
 	if was.Kind == schema.KindService && (!known || asksForAnother(next, now, r.Portal)) {
 		return

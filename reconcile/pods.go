@@ -99,7 +99,7 @@ func (c *step) decidePod(w want, ids []string) {
 		c.relabel(match[0], w)
 		c.follow(w, match[0], old, leaving)
 	case len(old) > 0:
-		c.replace(w, old[0], leaving)
+		c.replace(w, old[0], leaving, barred)
 	case barred != nil:
 		ch := Change{Verb: Create, Object: w.key, Reason: "declared in Git"}
 		c.waitForLost(&ch, barred)

@@ -20,11 +20,15 @@ import (
 // checks after every step what must always hold. Each check names the mutants that it was seen to catch.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}}
+		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}, loose: map[string]bool{}}
 		w.missing["none:1"], w.crashing["bad:1"] = true, true
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {
 			c := assignment.Capacity{MilliCPU: 4000, Memory: int64(rapid.IntRange(5, 12).Draw(t, "memory")) * 100 << 20, Pods: 20}
-			w.act(w.join(fmt.Sprintf("m%d", i+1), c, nil))
+			a := w.join(fmt.Sprintf("m%d", i+1), c, nil)
+			if rapid.IntRange(0, 3).Draw(t, "fences") > 0 {
+				a.features = []schema.Feature{schema.FeatureFence}
+			}
+			w.act(a)
 		}
 		for range rapid.IntRange(20, 80).Draw(t, "ticks") {
 			w.tick()
@@ -40,6 +44,7 @@ type world struct {
 	commits int
 	ghosts  int
 	unknown map[string]bool // ghosts that no server has heard of
+	loose   map[string]bool // instances that were made when two of their pod might run
 }
 
 // tick lets random things happen, then makes one step.
@@ -77,6 +82,9 @@ func (w *world) tick() {
 		}
 	}
 	w.now = w.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 1, 1, 2, 5, 25, 70}).Draw(t, "seconds")) * time.Second)
+	for _, a := range w.agents { // no agent sleeps when its lease ends
+		w.fence(a)
+	}
 	w.checkedStep()
 }
 
@@ -122,13 +130,24 @@ func randomSet(t *rapid.T) *schema.Set {
 	image := func() string {
 		return rapid.SampledFrom([]string{"web:1", "web:1", "web:2", "web:3", "bad:1", "none:1"}).Draw(t, "image")
 	}
+	lost := func() string {
+		return rapid.SampledFrom([]string{"", "", " lost=keep", " lost=move", " lost=fence", " lost=fence"}).Draw(t, "lost")
+	}
+	past := func(names ...string) string {
+		if rapid.IntRange(0, 2).Draw(t, "moved") > 0 {
+			return ""
+		}
+		return " was=" + rapid.SampledFrom(names).Draw(t, "was")
+	}
 	for i := range 4 {
-		switch rapid.IntRange(0, 4).Draw(t, "pod") {
+		switch rapid.IntRange(0, 5).Draw(t, "pod") {
 		case 0:
 		case 1:
-			lines = append(lines, fmt.Sprintf("pod p%d image=%s hostport=80 label=name:p%d", i, image(), i))
+			lines = append(lines, fmt.Sprintf("pod p%d image=%s hostport=80 label=name:p%d", i, image(), i)+lost())
+		case 2: // one that may count as a replica
+			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:r%d", i, image(), i%2)+lost())
 		default:
-			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:p%d", i, image(), i))
+			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:p%d", i, image(), i)+lost()+past("Pod/p0", "Pod/p1", "Pod/p2", "ReplicationController/r0"))
 		}
 	}
 	for i := range 2 {
@@ -136,7 +155,7 @@ func randomSet(t *rapid.T) *schema.Set {
 			lines = append(lines, fmt.Sprintf("rc r%d replicas=%d image=%s mem=%d %s %s", i, n, image(), rapid.SampledFrom([]int{0, 100, 200}).Draw(t, "mem"),
 				rapid.SampledFrom([]string{"", "", "surge=0", "surge=2", "surge=50%"}).Draw(t, "surge"),
 				rapid.SampledFrom([]string{"", "", "unavailable=0", "unavailable=1", "unavailable=50%"}).Draw(t, "unavailable"))+
-				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback"))
+				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback")+lost()+past("Pod/p0", "ReplicationController/r0", "ReplicationController/r1"))
 		}
 	}
 	for _, s := range []string{"p0", "r0", "r1"} {
@@ -221,7 +240,7 @@ func (w *world) checkedStep() {
 	}
 	reconcile.Summarize(in, p)
 	w.checkAddresses(p.State)
-	w.checkCopies(p.State)
+	w.checkCopies(in, p.State)
 	w.checkRoom(p.State)
 	w.checkRules(in, p)
 	w.checkEnds(in, p)
@@ -248,26 +267,89 @@ func (w *world) checkAddresses(s reconcile.State) {
 	}
 }
 
-// Mutants: follow lets a Prepare run though an old instance is leaving; a bare pod is moved off a lost minion.
-func (w *world) checkCopies(s reconcile.State) {
+// Mutants: follow lets a Prepare run though an old instance is leaving; a bare pod is moved off a lost minion; a fenced one is
+// before the lease is over, or though its agent never said that it obeys; the lease is shortened while the agent has the longer;
+// a controller becomes a pod that is leaving still.
+func (w *world) checkCopies(in reconcile.Input, s reconcile.State) {
 	runs := map[string]int{}
 	for b := range s.Bindings.All() {
 		if b.Controller == "" && b.Phase == assignment.Run {
 			runs[b.Pod]++
 		}
+		if in.State.Bindings.Get(b.ID) == nil {
+			w.loose[b.ID] = onLoss(s, b) == "move"
+		}
 	}
-	for _, a := range w.agents { // what truly runs, whatever was decided
-		for _, r := range a.has {
-			if r.Controller == "" && !r.prepared {
-				if runs[r.Pod+" really"]++; runs[r.Pod+" really"] > 1 {
-					w.t.Fatalf("two instances of pod %s run at once", r.Pod)
-				}
+	really := map[string][]*reconcile.Binding{} // by pod: what truly runs, whatever was decided
+	for _, a := range w.agents {
+		for id, r := range a.has {
+			if b := s.Bindings.Get(id); b != nil && !r.prepared && !r.halted && b.Controller == "" {
+				really[b.Pod] = append(really[b.Pod], b)
 			}
+		}
+	}
+	for pod, all := range really {
+		if len(all) > 1 && !slices.ContainsFunc(all, func(b *reconcile.Binding) bool { return w.loose[b.ID] }) {
+			w.t.Fatalf("two instances of pod %s run at once: %s", pod, brief(s))
 		}
 	}
 	for pod, n := range runs {
 		if n > 1 {
 			w.t.Fatalf("%d instances of pod %s are to run", n, pod)
+		}
+	}
+	w.checkKept(in, s)
+}
+
+// onLoss is what is declared to become of an instance when its minion is lost.
+func onLoss(s reconcile.State, b *reconcile.Binding) string {
+	var o schema.Object
+	policy := "keep"
+	for _, p := range s.Accepted.Pods {
+		if b.Controller == "" && p.Name == b.Pod {
+			o = p
+		}
+	}
+	if b.Controller != "" {
+		policy = "move"
+		for _, r := range s.Accepted.ReplicationControllers {
+			if r.Name == b.Controller {
+				o = r
+			}
+		}
+	}
+	if o != nil && o.Metadata().Annotations[schema.AnnotationWhenLost] != "" {
+		return o.Metadata().Annotations[schema.AnnotationWhenLost]
+	}
+	return policy
+}
+
+// checkKept looks at every new instance: no other of its pod may be left on a lost minion that keeps it, or may run it still.
+// Mutants: barred only looks at bare pods; decidePod does not wait for what is barred.
+func (w *world) checkKept(in reconcile.Input, s reconcile.State) {
+	for b := range s.Bindings.All() {
+		if in.State.Bindings.Get(b.ID) != nil || b.Phase != assignment.Run || !b.Created.Equal(in.Now) || strings.HasPrefix(b.ID, "ghost") {
+			continue
+		}
+		roll := false // it takes the place of one elsewhere, which was there when two were allowed
+		for o := range in.State.Bindings.All() {
+			roll = roll || o.Pod == b.Pod && o.Controller == b.Controller && s.Minions[o.Minion].Lost.IsZero() && o.Phase == assignment.Run
+		}
+		if roll {
+			continue
+		}
+		for o := range s.Bindings.All() {
+			ran := o.Phase != assignment.Prepare && (o.Phase != assignment.Stop || !o.Withdrawn.IsZero())
+			if o.ID == b.ID || o.Pod != b.Pod || o.Controller != b.Controller || s.Minions[o.Minion].Lost.IsZero() || !ran {
+				continue
+			}
+			r := w.agents[o.Minion].has[o.ID]
+			switch policy := onLoss(s, b); {
+			case policy == "keep" && b.Created.After(o.Created):
+				w.t.Fatalf("%s is made though lost minion %s keeps %s: %s", b.ID, o.Minion, o.ID, brief(s))
+			case policy == "fence" && r != nil && !r.prepared && !r.halted:
+				w.t.Fatalf("%s is made though lost minion %s runs %s still: %s", b.ID, o.Minion, o.ID, brief(s))
+			}
 		}
 	}
 }
@@ -307,8 +389,8 @@ func (w *world) checkRules(in reconcile.Input, p reconcile.Plan) {
 		taints[n.Name] = n.Spec.Taints
 	}
 	about := func(a, b reconcile.Binding) bool {
-		if a.Spec.Affinity == nil {
-			return false
+		if was := in.State.Bindings.Get(b.ID); a.Spec.Affinity == nil || was != nil && was.Labels["name"] != b.Labels["name"] {
+			return false // labels that change later move nothing
 		}
 		return a.Spec.Affinity.PodAnti.Required[0].Selector.Labels["name"] == b.Labels["name"]
 	}
@@ -383,7 +465,7 @@ func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 				}
 			}
 		}
-		crowded[r.Name] = runs > r.Spec.Count()+surge || doubled > surge // the latter where another replica is missing
+		crowded[r.Name] = runs > own(p.State, r)+surge || doubled > surge // the latter where another replica is missing
 	}
 	slots := map[string][]reconcile.Binding{}
 	for b := range p.State.Bindings.All() {

@@ -26,8 +26,9 @@ func (c *step) replacement(w want, old string) Change {
 	return ch
 }
 
-// replace begins to replace an instance whose spec changed, or whose minion is lost.
-func (c *step) replace(w want, old string, leaving bool) {
+// replace begins to replace an instance whose spec changed, or whose minion is lost. other, if not nil, leaves, and its lost
+// minion may run it still.
+func (c *step) replace(w want, old string, leaving bool, other *Binding) {
 	b := c.binding(old)
 	ch := c.replacement(w, old)
 	if b.Hash == w.hash {
@@ -48,6 +49,8 @@ func (c *step) replace(w want, old string, leaving bool) {
 	switch {
 	case barred:
 		c.waitForLost(&ch, &b)
+	case lost && other != nil:
+		c.waitForLost(&ch, other)
 	case !lost && !c.reported(old):
 		ch.Waiting = "a report of " + b.Minion
 	case leaving && w.controller == "" || lost && r.full():

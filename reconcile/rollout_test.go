@@ -49,6 +49,28 @@ func replicas(s reconcile.State, controller string) []string {
 	return slices.Sorted(maps.Keys(pods))
 }
 
+// own is how many replicas a controller is to have besides the pods that its selector matches.
+func own(s reconcile.State, r *schema.ReplicationController) int {
+	n := r.Spec.Count()
+	for _, p := range s.Accepted.Pods {
+		if schema.Selects(r.Spec.Matches(), p.Labels) {
+			n--
+		}
+	}
+	return max(n, 0)
+}
+
+// earlier is an object's record before a step in which it perhaps got another name.
+func earlier(in reconcile.Input, s reconcile.State, k string) reconcile.Record {
+	r, ok := in.State.Objects[k]
+	for o := range s.Accepted.Objects() {
+		if was, moved := schema.MovedFrom(o); !ok && moved && o.Key().String() == k {
+			return in.State.Objects[was.String()]
+		}
+	}
+	return r
+}
+
 // effective is the hash that an object's pods are to have.
 func effective(s reconcile.State, k schema.Key, declared string) string {
 	if r := s.Objects[k.String()]; r.Quarantine != nil {
@@ -69,7 +91,7 @@ func (w *world) checkQuarantines(in reconcile.Input, p reconcile.Plan) {
 	}
 	quarantined := 0
 	for k, r := range p.State.Objects {
-		was := in.State.Objects[k]
+		was := earlier(in, p.State, k)
 		// Against: an update that could not be undone is remembered.
 		if r.Update != nil && (r.Healthy == nil || r.Healthy.Hash == declared[k]) {
 			w.t.Fatalf("%s has an update that leads nowhere: %+v", k, r)
@@ -104,7 +126,7 @@ func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 		if loose {
 			unavailable = max(unavailable, 1)
 		}
-		n := r.Spec.Count()
+		n := own(p.State, r)
 		runs, present, starts := 0, 0, 0
 		before, after := map[string]bool{}, map[string]bool{}
 		for id, b := range p.State.Bindings.ByID() {
