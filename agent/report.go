@@ -17,7 +17,7 @@ func instanceStatus(desired *Desired, observed *Observed, m Memory, progress str
 	switch {
 	case desired != nil:
 		s = assignment.InstanceStatus{ID: desired.ID, UID: desired.UID, Namespace: desired.Namespace, Pod: desired.Pod,
-			Controller: desired.Controller, Hash: desired.Hash, Address: desired.Address}
+			Controller: desired.Controller, Hash: desired.Hash, Address: desired.Address, Fence: desired.Fence}
 	default:
 		s = assignment.InstanceStatus{ID: observed.ID, UID: observed.UID, Namespace: observed.Namespace, Pod: observed.Name,
 			Controller: observed.Controller, Hash: observed.Hash, Address: observed.Address}

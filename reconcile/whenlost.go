@@ -61,7 +61,7 @@ func (c *step) barred(b *Binding) bool {
 		c.wakeAt(end)
 		return end.IsZero() || end.After(c.now)
 	}
-	return true
+	return true // kept
 }
 
 // fenceEnd is from when on a fenced instance on a lost minion certainly has ended: the lease counts from the last message

@@ -16,6 +16,7 @@ import (
 // watch is what the checks remember.
 type watch struct {
 	state   reconcile.State      // saved last
+	loose   map[string]bool      // instances that were made when two of their pod might run
 	told    map[string]bool      // instances that some saved state lets stop
 	bound   map[string]bool      // instances that some saved state knew
 	freed   map[netip.Addr]freed // pod addresses
@@ -31,7 +32,7 @@ type freed struct {
 }
 
 func newWatch() watch {
-	return watch{told: map[string]bool{}, bound: map[string]bool{}, freed: map[netip.Addr]freed{}}
+	return watch{loose: map[string]bool{}, told: map[string]bool{}, bound: map[string]bool{}, freed: map[netip.Addr]freed{}}
 }
 
 func (w *watch) serverStarted() { w.started = time.Time{} }
@@ -46,6 +47,7 @@ func (s *sim) decided(st reconcile.State) {
 	s.checkAddresses(was, st)
 	s.checkDrained(was, st)
 	s.checkUntouched(was, st)
+	s.checkKept(was, st)
 	for id, b := range st.Bindings.ByID() {
 		s.watch.bound[id] = true
 		if b.Phase == assignment.Stop {
@@ -220,16 +222,17 @@ func (s *sim) check() {
 				s.fail("%s and %s run with the address %s", id, other, o.Address)
 			}
 			at[o.Address] = id
-			if s.watch.state.Bindings.Get(id) == nil {
+			b := s.watch.state.Bindings.Get(id)
+			if b == nil {
 				s.fail("%s runs on %s and no binding knows it (bound before: %t)", id, n, s.watch.bound[id])
 			}
-			if o.Controller != "" {
+			if b.Controller != "" {
 				continue
 			}
-			if other := bare[o.Name]; other != "" {
+			if other := bare[b.Pod]; other != "" && !s.watch.loose[id] && !s.watch.loose[other] {
 				s.fail("%s and %s run at once, and are the same pod", id, other)
 			}
-			bare[o.Name] = id
+			bare[b.Pod] = id
 		}
 	}
 }

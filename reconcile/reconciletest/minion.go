@@ -14,6 +14,7 @@ import (
 	"reconciler/agent"
 	"reconciler/netproxy"
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // minion is a machine: what is in it outlives its agents.
@@ -38,10 +39,14 @@ type minion struct {
 	cut    bool      // no stream can be made
 	linked bool      // there is one, as the agent sees it
 	parted time.Time // when the last one ended
-	heard  time.Time // when a server heard of it last, of the one true time
-	down   []message
-	up     []answer
-	sent   []message // all that was ever sent
+	fenced fences    // of what its agent obeys, see fences
+
+	everFenced map[string]bool // instances
+
+	heard time.Time // when a server heard of it last, of the one true time
+	down  []message
+	up    []answer
+	sent  []message // all that was ever sent
 }
 
 // process is one agent.
@@ -63,7 +68,7 @@ type process struct {
 func newMinion(s *sim, i int) *minion {
 	return &minion{sim: s, booted: s.now, name: fmt.Sprintf("m%d", i+1), address: netip.AddrFrom4([4]byte{10, 245, 2, byte(i + 2)}),
 		capacity: assignment.Capacity{MilliCPU: 4000, Memory: int64(12+s.rand.IntN(4)) * 200 << 20, Pods: 20},
-		images:   map[string]bool{}, pods: map[string]*agent.Observed{}}
+		images:   map[string]bool{}, pods: map[string]*agent.Observed{}, everFenced: map[string]bool{}}
 }
 
 func (m *minion) now() time.Time { return m.sim.now.Add(m.skew) }
@@ -75,7 +80,7 @@ func (m *minion) uptime() time.Duration { return m.sim.now.Sub(m.booted) }
 func (m *minion) boot() {
 	p := &process{minion: m}
 	a, err := agent.New(agent.Config{Dir: "none", Minion: m.name, Address: m.address, Capacity: m.capacity, Version: "test", BootID: fmt.Sprint(m.boots),
-		Controller: controller{p}, Runtime: runtime{p}, Network: network{p}, Router: router{p}, Disk: disk{p}, LeaseDisk: leaseDisk{p}, Now: m.now, Boottime: m.uptime, Log: slog.New(slog.DiscardHandler)})
+		Controller: controller{p}, Runtime: runtime{p}, Network: network{p}, Router: router{p}, Disk: disk{p}, LeaseDisk: leaseDisk{p}, Features: []schema.Feature{schema.FeatureFence}, Now: m.now, Boottime: m.uptime, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		m.sim.say("%s: agent does not start: %v", m.name, err)
 		return

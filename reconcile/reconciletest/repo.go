@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"testing/fstest"
 
 	"reconciler/reconcile"
@@ -78,8 +79,47 @@ func (s *sim) commit() {
 		}
 		objects = append(objects, was...)
 	}
+	if s.one(4) {
+		s.rename(objects)
+	}
 	s.repo.sets = append(s.repo.sets, schema.NewSet(objects, nil))
 	s.say("commit %s: %s", s.repo.head(), words(s.repo.set()))
+}
+
+// rename lets one of the pods or controllers go on under a name that nothing has, and say what it was.
+func (s *sim) rename(objects []schema.Object) {
+	named := map[schema.Key]bool{}
+	for _, o := range objects {
+		named[o.Key()] = true
+	}
+	for i, o := range objects {
+		k := o.Key()
+		if k.Kind == schema.KindService {
+			continue
+		}
+		to := schema.Key{Kind: schema.KindPod, Namespace: "default", Name: pick(s, slotNames[:4])}
+		if k.Kind == schema.KindReplicationController {
+			to.Kind, to.Name = k.Kind, pick(s, slotNames[4:6])
+		}
+		if named[to] || !s.one(2) {
+			continue
+		}
+		switch o := o.(type) {
+		case *schema.Pod:
+			p := *o
+			objects[i] = &p
+		case *schema.ReplicationController:
+			r := *o
+			objects[i] = &r
+		}
+		m := objects[i].Metadata()
+		m.Name, m.Annotations = to.Name, maps.Clone(m.Annotations)
+		if m.Annotations == nil {
+			m.Annotations = map[string]string{}
+		}
+		m.Annotations[schema.AnnotationMovedFrom] = fmt.Sprintf("%s/%s", k.Kind, k.Name)
+		return
+	}
 }
 
 // slots is how many things a commit may declare: four bare pods, two controllers, and a service for three of them.
@@ -108,11 +148,17 @@ func (s *sim) newObjects(slot int) []schema.Object {
 	if s.one(6) {
 		return nil
 	}
+	if v := pick(s, []string{"", "", "keep", "move", "fence", "fence"}); slot < 6 && v != "" {
+		meta.Annotations = map[string]string{schema.AnnotationWhenLost: v}
+	}
 	c := schema.Container{Name: "c", Image: pick(s, []string{"web:1", "web:1", "web:2", "web:3"}),
 		Resources: schema.Resources{Memory: pick(s, []int64{0, 100 << 20, 200 << 20})}}
 	switch {
 	case slot < 4:
 		meta.Labels = labels
+		if s.one(4) { // it counts as a replica
+			meta.Labels = map[string]string{"name": slotNames[4+slot%2]}
+		}
 		if slot < 2 && s.one(4) { // there are two minions at least, so that everything that is declared fits
 			c.Ports = []schema.Port{{ContainerPort: 80, HostPort: 80}}
 		}
@@ -132,7 +178,13 @@ func declared(set *schema.Set) map[string]int {
 		out["pod "+p.Name] = 1
 	}
 	for _, r := range set.ReplicationControllers {
-		out["controller "+r.Name] = r.Spec.Count()
+		out["controller "+r.Name] += r.Spec.Count()
+	}
+	m := schema.NewMatcher(set)
+	for _, p := range set.Pods {
+		if r := m.Replica(p); r != nil {
+			out["controller "+r.Name] = max(out["controller "+r.Name]-1, 0)
+		}
 	}
 	return out
 }

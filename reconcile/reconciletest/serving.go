@@ -175,7 +175,6 @@ func (s *serving) SetAssignments(all map[string]assignment.Assignment) {
 		if !ok {
 			continue
 		}
-		s.fence(&a)
 		old := s.work[n]
 		a.Generation = assignment.Generation{Epoch: s.epoch, Counter: 1}
 		if old != nil {
