@@ -30,6 +30,7 @@ func (c *step) accept() {
 	c.changeSettings(next)
 	c.set, c.of = c.in.Set, c.ahead
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
+	c.keepServices()
 	c.st.Applied.Trailers = nil
 }
 

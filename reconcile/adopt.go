@@ -36,7 +36,7 @@ func (c *step) adopt() {
 			b.Env = c.variables(i.Namespace)
 			slots[at] = append(slots[at], b.ID)
 		} else {
-			b.Phase, b.Reason = assignment.Drain, "found on the minion and not wanted"
+			b.Phase, b.Reason = assignment.Drain, foundUnwanted
 		}
 		c.put(b)
 		c.takeAddress(s.minion, b.Address)

@@ -94,6 +94,9 @@ func (c *step) variables(namespace string) []schema.EnvVar {
 	}
 	var all []schema.ServiceAddress
 	for _, s := range c.of.serviced[namespace] {
+		if s = c.inForce(s); s == nil {
+			continue
+		}
 		if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
 			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
 		}

@@ -494,6 +494,12 @@ func (c *step) decideRecords() {
 	for _, s := range c.set.Services {
 		k := s.Key().String()
 		r := c.st.Objects[k]
+		if r.Kept != nil {
+			c.sayService(s)
+			if s = c.inForce(s); s == nil {
+				continue
+			}
+		}
 		if s.Spec.ClusterIP == schema.Headless {
 			if r.Portal.IsValid() {
 				c.rest(r.Portal)
@@ -636,7 +642,7 @@ func (c *step) finish() Plan {
 	slices.Sort(c.plan.Warnings)
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {
-		return cmp.Or(a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)),
+		return cmp.Or(driftFirst(a, b), a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)),
 			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
 	})
 	c.st.derived = c.of

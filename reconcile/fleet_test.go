@@ -64,6 +64,7 @@ type running struct {
 	up       time.Time
 	ended    bool
 	restarts int  // of its container
+	broken   bool // it ends again and again
 	halted   bool // by the end of the lease
 }
 
@@ -226,6 +227,10 @@ func (f *fleet) report(a *agent, listed map[string]bool) *assignment.Report {
 			s.Reason = assignment.Fenced
 		case h.ended:
 			s.State = assignment.Ended
+		case h.broken:
+			s.State, s.Reason = assignment.Running, "CrashLoopBackOff"
+			s.Containers = []assignment.ContainerStatus{{Name: "c", Image: image, State: "waiting", Reason: "CrashLoopBackOff", Restarts: h.restarts,
+				Last: &assignment.LastExit{Reason: "OOMKilled", ExitCode: 137}}}
 		case h.up.IsZero():
 			s.State, s.Reason, s.Message = assignment.Running, "CrashLoopBackOff", "ended with Error (exit code 1)"
 			if h.restarts >= 5 { // reported late, as many tests look at the first seconds

@@ -83,7 +83,9 @@ func newForecast(in Input, p Plan) *forecast {
 	f.noteMinions()
 	f.observe()
 	for _, s := range f.set.Services {
-		f.services[s.Key()] = s
+		if s = f.inForce(s); s != nil {
+			f.services[s.Key()] = s
+		}
 	}
 	for _, w := range f.step.wants() {
 		f.wants[slot(w.key.Namespace, w.pod, w.controller)] = w

@@ -45,7 +45,8 @@ type Change struct {
 	How      string     `json:"how,omitempty"`     // start-first or stop-first, for Replace and Move
 	Waiting  string     `json:"waiting,omitempty"` // what it waits for; empty: happens now
 	Blocked  bool       `json:"blocked,omitempty"` // Waiting needs a person: fits nowhere, image does not exist
-	Details  []Detail   `json:"details,omitempty"` // what differs, by field path
+	Details  []Detail   `json:"details,omitempty"` // what differs, by field path; of drift, from what is observed to what is expected
+	Drift    bool       `json:"drift,omitempty"`   // nobody declared anything else: what is observed is not what was decided
 
 	WaitingCode Code `json:"waitingCode,omitempty"` // Waiting, for programs
 }

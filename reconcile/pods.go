@@ -203,11 +203,10 @@ func (c *step) follow(w want, id string, old []string, leaving bool) {
 	case ready || o != nil && o.State == assignment.Ended && w.spec.Restart() != schema.RestartAlways:
 	case !c.reported(id):
 		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "not reported by its minion yet", Waiting: "a report of " + b.Minion})
+	case c.ran(&b):
+		c.change(c.drifted(w, &b, o))
 	case o == nil:
 		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "declared in Git", Waiting: "its minion to take it over"})
-	case restarted(o):
-		c.change(Change{Verb: Restart, Object: w.key, Instance: id, Minion: b.Minion, Reason: "it does not run as declared",
-			Waiting: cmp.Or(problem, "it to be ready"), Blocked: problem != ""})
 	default:
 		c.change(Change{Verb: Create, Object: w.key, Instance: id, Minion: b.Minion, Reason: "declared in Git",
 			Waiting: cmp.Or(problem, "it to be ready"), Blocked: problem != ""})
@@ -222,11 +221,6 @@ func (c *step) reported(id string) bool {
 	b := c.binding(id)
 	m := c.in.Minions[b.Minion]
 	return m.Report != nil
-}
-
-// restarted tells whether a container of an instance ran before.
-func restarted(o *assignment.InstanceStatus) bool {
-	return slices.ContainsFunc(o.Containers, func(k assignment.ContainerStatus) bool { return k.Restarts > 0 || k.Last != nil })
 }
 
 // hopeless are the reasons for which waiting alone does not help.

@@ -133,6 +133,9 @@ func randomSet(t *rapid.T) *schema.Set {
 	lost := func() string {
 		return rapid.SampledFrom([]string{"", "", " lost=keep", " lost=move", " lost=fence", " lost=fence"}).Draw(t, "lost")
 	}
+	held := func() string {
+		return rapid.SampledFrom([]string{"", "", "", "", "", "", " report=audit"}).Draw(t, "held")
+	}
 	past := func(names ...string) string {
 		if rapid.IntRange(0, 2).Draw(t, "moved") > 0 {
 			return ""
@@ -147,7 +150,7 @@ func randomSet(t *rapid.T) *schema.Set {
 		case 2: // one that may count as a replica
 			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:r%d", i, image(), i%2)+lost())
 		default:
-			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:p%d", i, image(), i)+lost()+past("Pod/p0", "Pod/p1", "Pod/p2", "ReplicationController/r0"))
+			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:p%d", i, image(), i)+lost()+held()+past("Pod/p0", "Pod/p1", "Pod/p2", "ReplicationController/r0"))
 		}
 	}
 	for i := range 2 {
@@ -155,12 +158,12 @@ func randomSet(t *rapid.T) *schema.Set {
 			lines = append(lines, fmt.Sprintf("rc r%d replicas=%d image=%s mem=%d %s %s", i, n, image(), rapid.SampledFrom([]int{0, 100, 200}).Draw(t, "mem"),
 				rapid.SampledFrom([]string{"", "", "surge=0", "surge=2", "surge=50%"}).Draw(t, "surge"),
 				rapid.SampledFrom([]string{"", "", "unavailable=0", "unavailable=1", "unavailable=50%"}).Draw(t, "unavailable"))+
-				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback")+lost()+past("Pod/p0", "ReplicationController/r0", "ReplicationController/r1"))
+				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback")+lost()+held()+past("Pod/p0", "ReplicationController/r0", "ReplicationController/r1"))
 		}
 	}
 	for _, s := range []string{"p0", "r0", "r1"} {
 		if rapid.IntRange(0, 4).Draw(t, "service") > 0 {
-			lines = append(lines, "svc "+s+" select=name:"+s)
+			lines = append(lines, "svc "+s+" select=name:"+s+held())
 		}
 	}
 	set, err := declare(lines)
@@ -301,27 +304,30 @@ func (w *world) checkCopies(in reconcile.Input, s reconcile.State) {
 	w.checkKept(in, s)
 }
 
-// onLoss is what is declared to become of an instance when its minion is lost.
-func onLoss(s reconcile.State, b *reconcile.Binding) string {
-	var o schema.Object
-	policy := "keep"
+// declaredAs is the object that an instance is of, nil if that is not declared.
+func declaredAs(s reconcile.State, b reconcile.Binding) schema.Object {
 	for _, p := range s.Accepted.Pods {
 		if b.Controller == "" && p.Name == b.Pod {
-			o = p
+			return p
 		}
 	}
-	if b.Controller != "" {
-		policy = "move"
-		for _, r := range s.Accepted.ReplicationControllers {
-			if r.Name == b.Controller {
-				o = r
-			}
+	for _, r := range s.Accepted.ReplicationControllers {
+		if b.Controller != "" && r.Name == b.Controller {
+			return r
 		}
 	}
-	if o != nil && o.Metadata().Annotations[schema.AnnotationWhenLost] != "" {
+	return nil
+}
+
+// onLoss is what is declared to become of an instance when its minion is lost.
+func onLoss(s reconcile.State, b *reconcile.Binding) string {
+	if o := declaredAs(s, *b); o != nil && o.Metadata().Annotations[schema.AnnotationWhenLost] != "" {
 		return o.Metadata().Annotations[schema.AnnotationWhenLost]
 	}
-	return policy
+	if b.Controller == "" {
+		return "keep"
+	}
+	return "move"
 }
 
 // checkKept looks at every new instance: no other of its pod may be left on a lost minion that keeps it, or may run it still.
@@ -481,6 +487,10 @@ func (w *world) checkEnds(in reconcile.Input, p reconcile.Plan) {
 		}
 		if ends && w.displaced(b) {
 			continue
+		}
+		// Mutant: active does not look at what is report-only.
+		if o := declaredAs(p.State, b); ends && o != nil && o.Metadata().Annotations[schema.AnnotationReportOnly] != "" {
+			w.t.Fatalf("%s ends though it is report-only: %s", id, b.Reason)
 		}
 		// Mutant: decidePod compares revisions, not hashes.
 		if ends && !crowded[b.Controller] && wanted[slot] == b.Hash && !lost && !sibling(func(o reconcile.Binding) bool {

@@ -27,6 +27,7 @@ const (
 	CodeSettings    Code = "settings"       // Update of the Cluster object
 	CodePortal      Code = "portal-ip"      // Update of a service that asks for another one
 	CodeMoved       Code = "moved"          // Update: what another object had goes on as this one's
+	CodeFound       Code = "found"          // Delete: drift, nobody decided to run it
 	CodeDrift       Code = "drift"          // Restart
 )
 
@@ -39,6 +40,7 @@ const (
 	CodeRefused      Code = "refused"       // it can never be done as declared
 	CodeInTurn       Code = "in-turn"       // another change comes first
 	CodeSuspended    Code = "suspended"     // people said so in Git
+	CodeReportOnly   Code = "report-only"   // people want to be told, and nothing done
 )
 
 // nameCodes gives every change its codes, where the place that made it gave none.

@@ -170,14 +170,16 @@ func (c *step) prune() {
 		b := c.binding(id)
 		if c.isWanted(&b) {
 			if (b.Phase == assignment.Drain || b.Phase == assignment.Stop) && !said[id] && !c.lost(id) {
-				c.change(Change{Verb: Delete, Object: owner(b.Namespace, b.Pod, b.Controller), Instance: id, Minion: b.Minion, Reason: cmp.Or(b.Reason, "it is to end")})
+				ch := Change{Verb: Delete, Object: owner(b.Namespace, b.Pod, b.Controller), Instance: id, Minion: b.Minion, Reason: cmp.Or(b.Reason, "it is to end")}
+				c.strayed(&ch, &b)
+				c.change(ch)
 			}
 			continue
 		}
 		k := owner(b.Namespace, b.Pod, b.Controller)
 		if s, ok := c.suspended[k]; ok && (b.Phase == assignment.Run || b.Phase == assignment.Prepare) {
 			c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: c.scaledTo(k),
-				Waiting: s.String(), WaitingCode: CodeSuspended, Blocked: true})
+				Waiting: s.String(), WaitingCode: s.code(), Blocked: true})
 			continue
 		}
 		why := "not in Git any more"
@@ -189,7 +191,9 @@ func (c *step) prune() {
 		} else {
 			why = cmp.Or(b.Reason, why)
 		}
-		c.change(Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: why})
+		ch := Change{Verb: Delete, Object: k, Instance: id, Minion: b.Minion, Reason: why}
+		c.strayed(&ch, &b)
+		c.change(ch)
 	}
 }
 

@@ -63,7 +63,7 @@ func (c *step) route() {
 	c.unrested(func(n int32, b *Binding) {
 		if c.readyAt(n, b) != b.Serving {
 			now := *b
-			now.Serving = !b.Serving
+			now.Serving, now.Ran = !b.Serving, b.Ran || b.Serving
 			c.put(now)
 		}
 	})
@@ -145,6 +145,9 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	var enter []int32                // bindings that are endpoints for the first time
 	var endpoints, owners []int32
 	for _, s := range c.set.Services {
+		if s = c.inForce(s); s == nil {
+			continue
+		}
 		warned, changed, from := len(c.plan.Warnings), len(c.plan.Changes), len(out)
 		if missing := s.Spec.Needs(); len(missing) > 0 {
 			c.change(Change{Verb: Create, Object: s.Key(), Reason: "it is not routed", Waiting: needs(missing) + ", which this release does not route yet", Blocked: true})

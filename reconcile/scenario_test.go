@@ -39,6 +39,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	cut|join|reboot MINION                               its stream ends, comes back; all that runs ends
 //	runs                                                 print what runs, whatever the server knows
 //	missing|found|crashing IMAGE                         of the registry, of the containers
+//	broken|mended POD                                    its container ends with exit code 137 again and again, runs again
 //	ended POD                                            its containers end for good
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
@@ -223,6 +224,18 @@ func (s *script) do(line string, words, body []string) {
 		f.missing[words[1]] = words[0] == "missing"
 	case "crashing":
 		f.crashing[words[1]] = true
+	case "broken", "mended":
+		for _, a := range f.agents {
+			for id, r := range a.has {
+				if b := f.state.Bindings.Get(id); b != nil && b.Pod == words[1] {
+					r.broken, r.restarts, r.up = words[0] == "broken", r.restarts+1, time.Time{}
+					if words[0] == "mended" {
+						r.up = f.now
+					}
+				}
+			}
+		}
+		s.round()
 	case "reboot":
 		f.reboot(named())
 	case "ended":

@@ -63,6 +63,7 @@ type Binding struct {
 	Withdrawn   assignment.Generation `json:"withdrawn,omitzero"` // the first table without it; set when Phase becomes Drain
 	Routed      bool                  `json:"routed,omitempty"`   // some table had it as an endpoint, so its withdrawal is to be acknowledged
 	Serving     bool                  `json:"serving,omitempty"`  // it was ready: holds until its minion reports when the server restarts
+	Ran         bool                  `json:"ran,omitempty"`      // it was ready, and then it was not
 	Reason      string                `json:"reason,omitempty"`   // why it drains or stops
 	Fence       bool                  `json:"fence,omitempty"`    // its assignment says that it ends with its minion's lease
 	Fenced      bool                  `json:"fenced,omitempty"`   // and its agent obeys: it said so, or never had it otherwise
@@ -75,6 +76,8 @@ type Record struct {
 	Version uint64     `json:"version"`         // resourceVersion
 	Hash    string     `json:"hash"`            // of the whole object, to see that it changed
 	Portal  netip.Addr `json:"portal,omitzero"` // of a service
+
+	Kept *KeptService `json:"kept,omitempty"` // of a service; nil: what is declared is in force. What it points to is never changed
 
 	// Of pods and controllers, see [Quarantine]. What they point to is never changed.
 	Healthy    *HealthySpec `json:"healthy,omitempty"`    // nil: never seen healthy, or what it runs is to end

@@ -52,6 +52,7 @@ type ObjectStatus struct {
 	Desired  int             `json:"desired,omitempty"` // pods wanted (controllers, pods) or matching (services)
 	Ready    int             `json:"ready,omitempty"`   // of them ready
 	Portal   string          `json:"portal,omitempty"`  // of a service
+	Drift    []Code          `json:"drift,omitempty"`   // why it is not as it was, though nobody declared anything else
 	Position schema.Position `json:"position,omitzero"`
 }
 

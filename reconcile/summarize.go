@@ -179,7 +179,12 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 		countReplicas(out, c.set, of.counted)
 		for _, s := range c.set.Services {
 			declared[s.Key()] = true
-			out = append(out, c.service(s, pods, ready, changes[s.Key()]))
+			now := c.inForce(s)
+			if now == nil {
+				out = append(out, ObjectStatus{Key: s.Key(), Sync: OutOfSync, Health: Missing, Reason: "report-only: " + s.Annotations[schema.AnnotationReportOnly]})
+				continue
+			}
+			out = append(out, c.service(now, pods, ready, changes[s.Key()]))
 		}
 		for i := range out {
 			out[i].Position = c.set.Positions[out[i].Key.String()]
@@ -187,7 +192,13 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 	}
 	for k, is := range byOwner {
 		if !declared[k] {
-			out = append(out, ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("not in Git any more; %d instances are still there", len(is))})
+			o := ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("not in Git any more; %d instances are still there", len(is))}
+			for _, ch := range changes[k] {
+				if ch.Drift {
+					o.Drift, o.Reason = []Code{ch.Code}, "drift: "+ch.Reason
+				}
+			}
+			out = append(out, o)
 		}
 	}
 	return out
@@ -228,14 +239,20 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 		o.Sync = OutOfSync
 	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(ch Change) bool {
-		if ch.WaitingCode == CodeSuspended { // as somebody wants it: not ill
+		held := ch.WaitingCode == CodeSuspended || ch.WaitingCode == CodeReportOnly
+		if held { // as somebody wants it: not ill
 			reasons = append(reasons, ch.Waiting)
 		}
-		return ch.WaitingCode == CodeSuspended
+		return held
 	})
 	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {
 		o.Sync = OutOfSync
 		say(Degraded, quarantined(r))
+	}
+	for _, ch := range changes {
+		if ch.Drift && !slices.Contains(o.Drift, ch.Code) {
+			o.Drift = append(o.Drift, ch.Code)
+		}
 	}
 	for _, g := range group(changes) {
 		if g.blocked {
@@ -265,13 +282,17 @@ func group(changes []Change) (out []grouped) {
 		verb    Verb
 		reason  string
 		blocked bool
+		drift   bool
 	}
 	n, waits := map[id]int{}, map[id]string{}
 	var order []id
 	for _, ch := range changes {
-		k := id{ch.Verb, ch.Reason, ch.Blocked}
+		k := id{ch.Verb, ch.reason(), ch.Blocked, ch.Drift}
 		if ch.Blocked {
 			k.reason = ch.Waiting
+			if ch.Drift {
+				k.reason = ch.reason() + ": " + ch.Waiting
+			}
 		} else if ch.Waiting != "" && (waits[k] == "" || waitsInTurn(waits[k])) {
 			waits[k] = ch.Waiting
 		}
@@ -283,6 +304,9 @@ func group(changes []Change) (out []grouped) {
 		text := k.reason
 		if n[k] > 1 {
 			text = fmt.Sprintf("%d to %s: %s", n[k], k.verb, text)
+		}
+		if k.drift {
+			text = "drift: " + text
 		}
 		if waits[k] != "" {
 			text += ", waits for " + waits[k]

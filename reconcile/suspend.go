@@ -9,12 +9,24 @@ import (
 
 // suspension says that nothing is to be done for an object, until a time if that is not zero.
 type suspension struct {
-	reason string
-	until  time.Time
+	reason     string
+	until      time.Time
+	reportOnly bool // what differs is said, and nothing is done
+}
+
+// code says it for programs.
+func (s suspension) code() Code {
+	if s.reportOnly {
+		return CodeReportOnly
+	}
+	return CodeSuspended
 }
 
 // String is what people read.
 func (s suspension) String() string {
+	if s.reportOnly {
+		return "report-only: " + s.reason
+	}
 	if s.until.IsZero() {
 		return "suspended: " + s.reason
 	}
@@ -41,7 +53,16 @@ func (c *step) noteSuspensions() {
 }
 
 // suspensionOf tells whether nothing is to be done for an object now, and why.
-func (c *step) suspensionOf(k schema.Key, m *schema.Meta) (s suspension, ok bool) {
+func (c *step) suspensionOf(k schema.Key, m *schema.Meta) (suspension, bool) {
+	if s, ok := c.suspendedNow(k, m); ok {
+		return s, true
+	}
+	reason, ok := m.Annotations[schema.AnnotationReportOnly]
+	return suspension{reason: reason, reportOnly: true}, ok
+}
+
+// suspendedNow tells whether an object is suspended, until a time that has not come.
+func (c *step) suspendedNow(k schema.Key, m *schema.Meta) (s suspension, ok bool) {
 	s.reason, ok = m.Annotations[schema.AnnotationSuspend]
 	if !ok {
 		return s, false
@@ -77,15 +98,10 @@ func (c *step) active(wants []want, slots map[string][]string) []want {
 		}
 		ids := slots[slot(w.key.Namespace, w.pod, w.controller)]
 		if len(ids) == 0 {
-			c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: s.String(), WaitingCode: CodeSuspended, Blocked: true})
+			c.change(Change{Verb: Create, Object: w.key, Reason: "declared in Git", Waiting: s.String(), WaitingCode: s.code(), Blocked: true})
 			continue
 		}
-		last := ids[len(ids)-1]
-		if b := c.binding(last); b.Hash != w.hash {
-			ch := c.replacement(w, last)
-			ch.Minion, ch.Waiting, ch.WaitingCode, ch.Blocked = b.Minion, s.String(), CodeSuspended, true
-			c.change(ch)
-		}
+		c.sayHeld(w, ids[len(ids)-1], s)
 	}
 	return out
 }

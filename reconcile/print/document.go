@@ -44,6 +44,7 @@ type counts struct {
 	Blocked           int `json:"blocked"`
 	Waiting           int `json:"waiting"`   // not blocked, but not now
 	Unchanged         int `json:"unchanged"` // objects
+	Drift             int `json:"drift,omitempty"`
 }
 
 func count(p reconcile.Plan) counts {
@@ -68,6 +69,9 @@ func count(p reconcile.Plan) counts {
 			n.Delete++
 		case reconcile.Route:
 			n.Route++
+		}
+		if c.Drift {
+			n.Drift++
 		}
 		switch {
 		case c.Blocked:
@@ -155,6 +159,7 @@ var next = map[reconcile.Code]string{
 	reconcile.CodeFailing:      "`logs --previous` and `describe pod` say why it ends",
 	reconcile.CodeMinionLost:   "bring the minion back, or delete the pod in Git: then it may be declared anew",
 	reconcile.CodeRefused:      "take the change back in Git, or delete the object in a commit before",
+	reconcile.CodeReportOnly:   "take the annotation out of Git to have it done, or take the change back",
 	reconcile.CodeSuspended:    "take the annotation out of Git when it has served its time",
 }
 

@@ -45,7 +45,13 @@ func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error 
 	if p.Stalled != "" {
 		fmt.Fprintf(&b, "%s\n", paint(colour, red, p.Stalled))
 	}
-	for _, c := range p.Changes {
+	for i, c := range p.Changes {
+		switch {
+		case c.Drift && i == 0:
+			fmt.Fprintln(&b, "Drift, which no commit asked for:")
+		case !c.Drift && i > 0 && p.Changes[i-1].Drift:
+			fmt.Fprintln(&b, "What is declared:")
+		}
 		head := fmt.Sprintf("%3s %s %s", symbols[c.Verb], c.Verb, c.Object)
 		if name := subject(c); name != "" {
 			head += " " + name
