@@ -93,6 +93,9 @@ func (c *step) sayHeld(w want, id string, s suspension) {
 	ch := Change{Verb: Update, Object: w.key, Instance: id, Minion: b.Minion}
 	was, is := unheld(b.Annotations), unheld(w.annotations)
 	lost := !c.st.Minions[b.Minion].Lost.IsZero()
+	if !lost && c.reported(id) && c.ran(&b) && !c.ready(&b) && !c.ended(id) {
+		c.change(c.drifted(w, &b, c.observedOf(id)))
+	}
 	switch {
 	case b.Hash != w.hash:
 		ch = c.replacement(w, id)
@@ -106,9 +109,6 @@ func (c *step) sayHeld(w want, id string, s suspension) {
 		ch.Reason = "labels or annotations change, without a restart"
 		ch.Details = slices.Concat(diffMap("labels", b.Labels, w.labels), diffMap("annotations", was, is))
 	default:
-		if o := c.observedOf(id); !lost && c.reported(id) && c.ran(&b) && !c.ready(&b) && !c.ended(id) {
-			c.change(c.drifted(w, &b, o))
-		}
 		return
 	}
 	ch.Waiting, ch.WaitingCode, ch.Blocked = s.String(), s.code(), true

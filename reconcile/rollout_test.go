@@ -122,6 +122,9 @@ func (w *world) checkQuarantines(in reconcile.Input, p reconcile.Plan) {
 // checkRollouts looks at how many instances of each controller run, are ready and leave.
 func (w *world) checkRollouts(in reconcile.Input, p reconcile.Plan) {
 	for _, r := range p.State.Accepted.ReplicationControllers {
+		if r.Annotations[schema.AnnotationReportOnly] != "" {
+			continue // it is not scaled
+		}
 		surge, unavailable, loose := bounds(r)
 		if loose {
 			unavailable = max(unavailable, 1)
