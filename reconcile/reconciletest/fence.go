@@ -50,12 +50,15 @@ func (m *minion) over() bool {
 	return f.lease > 0 && !m.sim.now.Before(m.heard.Add(f.lease))
 }
 
-// due tells whether something fenced runs here although the lease is over.
+// slow is how long an agent may take to end what is fenced: a grace period, and most of the margin.
+const slow = 30*time.Second + assignment.FenceMargin*2/3
+
+// due tells whether something fenced runs here although the lease is over, for as long as that may take.
 func (m *minion) due() (id string, due bool) {
-	if !m.over() {
+	f := m.fences()
+	if !m.over() || m.sim.now.Before(m.heard.Add(f.lease+slow)) {
 		return "", false
 	}
-	f := m.fences()
 	for _, id := range slices.Sorted(maps.Keys(m.pods)) {
 		if m.running(id) && f.ids[id] {
 			return id, true

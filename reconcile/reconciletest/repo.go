@@ -79,8 +79,11 @@ func (s *sim) commit() {
 		}
 		objects = append(objects, was...)
 	}
-	if s.one(4) {
+	switch s.rand.IntN(6) {
+	case 0:
 		s.rename(objects)
+	case 1:
+		s.reconsider(objects)
 	}
 	s.repo.sets = append(s.repo.sets, schema.NewSet(objects, nil))
 	s.say("commit %s: %s", s.repo.head(), words(s.repo.set()))
@@ -104,22 +107,40 @@ func (s *sim) rename(objects []schema.Object) {
 		if named[to] || !s.one(2) {
 			continue
 		}
-		switch o := o.(type) {
-		case *schema.Pod:
-			p := *o
-			objects[i] = &p
-		case *schema.ReplicationController:
-			r := *o
-			objects[i] = &r
-		}
+		objects[i] = clone(o)
 		m := objects[i].Metadata()
-		m.Name, m.Annotations = to.Name, maps.Clone(m.Annotations)
-		if m.Annotations == nil {
-			m.Annotations = map[string]string{}
-		}
+		m.Name = to.Name
 		m.Annotations[schema.AnnotationMovedFrom] = fmt.Sprintf("%s/%s", k.Kind, k.Name)
 		return
 	}
+}
+
+// reconsider changes what becomes of one of the pods or controllers when its minion is lost, and nothing else.
+func (s *sim) reconsider(objects []schema.Object) {
+	for i, o := range objects {
+		if o.Key().Kind != schema.KindService && s.one(2) {
+			objects[i] = clone(o)
+			objects[i].Metadata().Annotations[schema.AnnotationWhenLost] = pick(s, []string{"keep", "move", "fence", "fence"})
+			return
+		}
+	}
+}
+
+// clone is a pod or controller with metadata of its own.
+func clone(o schema.Object) schema.Object {
+	switch x := o.(type) {
+	case *schema.Pod:
+		p := *x
+		o = &p
+	case *schema.ReplicationController:
+		r := *x
+		o = &r
+	}
+	m := o.Metadata()
+	if m.Annotations = maps.Clone(m.Annotations); m.Annotations == nil {
+		m.Annotations = map[string]string{}
+	}
+	return o
 }
 
 // slots is how many things a commit may declare: four bare pods, two controllers, and a service for three of them.
