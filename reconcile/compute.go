@@ -69,7 +69,7 @@ type step struct {
 	strays        []stray
 	wanted        []want                            // see wants; nil until they were asked for
 	rollouts      map[string]*rollout               // by controller
-	suspended     map[schema.Key]suspension         // pods and controllers for which nothing is done
+	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
 	was, of       *derived                          // of the sets in force before this step and now
 	busy          []*workload                       // see findBusy; in the order of their keys
 	resting       map[schema.Key]bool               // the other ones

@@ -37,7 +37,7 @@ const (
 	CodeFailing      Code = "failing"       // it starts and ends, or does not start
 	CodeRefused      Code = "refused"       // it can never be done as declared
 	CodeInTurn       Code = "in-turn"       // another change comes first
-	CodeSuspended    Code = "suspended"     // people said so in Git
+	CodeSuspended    Code = "suspended"     // people said so, in Git or by the command line
 )
 
 // nameCodes gives every change its codes, where the place that made it gave none.

@@ -38,6 +38,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	cut|join MINION                                      its stream ends, comes back
 //	missing|found|crashing IMAGE                         of the registry, of the containers
 //	ended POD                                            its containers end for good
+//	suspend|resume KIND/NAME [for=DURATION] [REASON]     by the command line; a pod without its kind
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
 //	flags pod-net|drain-timeout=VALUE                    that the server was given
@@ -207,6 +208,31 @@ func (s *script) do(line string, words, body []string) {
 			}
 		}
 		s.round()
+	case "suspend", "resume":
+		s.say(line)
+		k := schema.Key{Kind: schema.KindPod, Namespace: "default", Name: words[1]}
+		if kind, name, ok := strings.Cut(words[1], "/"); ok {
+			k.Kind, k.Name = schema.Kind(kind), name
+		}
+		var err error
+		if words[0] == "resume" {
+			f.state, err = reconcile.Resume(f.state, k)
+		} else {
+			n := reconcile.Suspension{Owner: "ada", Since: f.now}
+			n.Reason = strings.Join(words[2:], " ")
+			if text, ok := strings.CutPrefix(n.Reason, "for="); ok {
+				text, n.Reason, _ = strings.Cut(text, " ")
+				d, err := time.ParseDuration(text)
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				n.Until = f.now.Add(d)
+			}
+			f.state, err = reconcile.Suspend(f.state, k, n)
+		}
+		if err != nil {
+			fmt.Fprintln(&s.out, err)
+		}
 	case "refused":
 		f.attempt = reconcile.Attempt{Revision: reconcile.Revision{Hash: "bad", Ref: "main"}, Errors: []string{strings.Join(words[1:], " ")}, Since: f.now}
 		f.revision, f.set = f.state.Applied, f.state.Accepted

@@ -28,6 +28,9 @@ type State struct {
 	Objects    map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
 	Minions    map[string]Node          `json:"minions"`           // by name
 	Resting    map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
+	// Suspensions are those that people asked for by the command line, by schema.Key.String(); nil if there are none. What Git
+	// suspends is not among them.
+	Suspensions map[string]Suspension `json:"suspensions,omitempty"`
 
 	memo // says nothing that the other fields do not
 }

@@ -53,6 +53,8 @@ type ObjectStatus struct {
 	Ready    int             `json:"ready,omitempty"`   // of them ready
 	Portal   string          `json:"portal,omitempty"`  // of a service
 	Position schema.Position `json:"position,omitzero"`
+
+	Suspended *Suspension `json:"suspended,omitempty"` // nil: it is not
 }
 
 // InstanceStatus joins a binding with what its minion reports of it.

@@ -23,6 +23,7 @@ func Summarize(in Input, p Plan) Status {
 	c := newStep(Input{Now: in.Now, Settings: in.Settings, State: p.State, Minions: in.Minions})
 	c.set = p.State.Accepted
 	c.observe()
+	c.noteSuspensions()
 	s := Status{Time: in.Now, Attempted: in.Revision, Applied: p.State.Applied, Warnings: p.Warnings, Sync: Synced, Health: Healthy}
 	if p.Stalled != "" {
 		s.Errors = append(s.Errors, p.Stalled)
@@ -225,11 +226,12 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 	if len(changes) > 0 {
 		o.Sync = OutOfSync
 	}
+	if s, ok := c.suspended[k]; ok {
+		o.Suspended = &s
+		reasons = append(reasons, s.String())
+	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(ch Change) bool {
-		if ch.WaitingCode == CodeSuspended { // as somebody wants it: not ill
-			reasons = append(reasons, ch.Waiting)
-		}
-		return ch.WaitingCode == CodeSuspended
+		return ch.WaitingCode == CodeSuspended // as somebody wants it: not ill
 	})
 	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {
 		o.Sync = OutOfSync

@@ -2,49 +2,105 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"reconciler/schema"
 )
 
-// suspension says that nothing is to be done for an object, until a time if that is not zero.
-type suspension struct {
-	reason string
-	until  time.Time
+// Suspension says that nothing is to be done for an object: somebody said so by the command line, or Git does.
+type Suspension struct {
+	Reason string    `json:"reason"`
+	Owner  string    `json:"owner,omitempty"` // who said so by the command line, as far as known; "": Git
+	Since  time.Time `json:"since,omitzero"`  // zero: Git
+	Until  time.Time `json:"until,omitzero"`  // zero: without an end
 }
 
 // String is what people read.
-func (s suspension) String() string {
-	if s.until.IsZero() {
-		return "suspended: " + s.reason
+func (s Suspension) String() string {
+	text := "suspended"
+	if s.Owner != "" {
+		text += " by " + s.Owner
 	}
-	return fmt.Sprintf("suspended until %s: %s", s.until.UTC().Format(time.RFC3339), s.reason)
+	if !s.Until.IsZero() {
+		text += " until " + s.Until.UTC().Format(time.RFC3339)
+	}
+	return text + ": " + s.Reason
 }
 
-// noteSuspensions finds the objects for which nothing is to be done now, and when the first of them is taken up again.
+// Suspend is the state with the decision that nothing is done for an object. It replaces an earlier one that was taken in the
+// same way. Only a pod or a controller in force can be suspended.
+func Suspend(st State, k schema.Key, s Suspension) (State, error) {
+	s.Reason = strings.Join(strings.Fields(s.Reason), " ")
+	switch {
+	case k.Kind != schema.KindPod && k.Kind != schema.KindReplicationController:
+		return st, fmt.Errorf("suspend %s: only pods and replication controllers can be suspended", k)
+	case declaredMeta(st.Accepted, k) == nil:
+		return st, fmt.Errorf("suspend %s: the revision in force does not declare it", k)
+	case s.Reason == "":
+		return st, fmt.Errorf("suspend %s: it takes a reason", k)
+	case !s.Until.IsZero() && !s.Until.After(s.Since):
+		return st, fmt.Errorf("suspend %s: %s is over already", k, s.Until.UTC().Format(time.RFC3339))
+	}
+	st.Suspensions = maps.Clone(st.Suspensions)
+	if st.Suspensions == nil {
+		st.Suspensions = map[string]Suspension{}
+	}
+	st.Suspensions[k.String()] = s
+	return st, nil
+}
+
+// Resume is the state without the decision that [Suspend] took.
+func Resume(st State, k schema.Key) (State, error) {
+	if _, ok := st.Suspensions[k.String()]; !ok {
+		if m := declaredMeta(st.Accepted, k); m != nil && m.Annotations[schema.AnnotationSuspend] != "" {
+			return st, fmt.Errorf("resume %s: it is suspended in Git: take the annotation %s out there", k, schema.AnnotationSuspend)
+		}
+		return st, fmt.Errorf("resume %s: it is not suspended", k)
+	}
+	st.Suspensions = maps.Clone(st.Suspensions)
+	delete(st.Suspensions, k.String())
+	return st, nil
+}
+
+// declaredMeta is of the pod or the controller in a set that has this key; nil if there is none.
+func declaredMeta(set *schema.Set, k schema.Key) *schema.Meta {
+	if set == nil {
+		return nil
+	}
+	for _, p := range set.Pods {
+		if p.Key() == k {
+			return &p.Meta
+		}
+	}
+	for _, r := range set.ReplicationControllers {
+		if r.Key() == k {
+			return &r.Meta
+		}
+	}
+	return nil
+}
+
+// noteSuspensions finds the objects for which nothing is to be done now, and when the first of them is taken up again. What
+// Git says of an object wins over what was said by the command line, of which what is over, or of an object that left Git, is
+// forgotten.
 func (c *step) noteSuspensions() {
-	c.suspended = map[schema.Key]suspension{}
+	c.suspended = map[schema.Key]Suspension{}
 	if c.set == nil {
 		return
 	}
+	said := map[string]Suspension{}
 	note := func(k schema.Key, m *schema.Meta) {
-		reason, ok := m.Annotations[schema.AnnotationSuspend]
-		if !ok {
-			return
+		if s, ok := c.st.Suspensions[k.String()]; ok && (s.Until.IsZero() || s.Until.After(c.now)) {
+			said[k.String()], c.suspended[k] = s, s
 		}
-		s := suspension{reason: reason}
-		if text := m.Annotations[schema.AnnotationSuspendUntil]; text != "" {
-			until, err := time.Parse(time.RFC3339, text)
-			if err != nil { // a time that nobody can read must not end a suspension
-				c.warn("%s: annotation %s is %q, which is no time: it stays suspended", k, schema.AnnotationSuspendUntil, text)
-			} else if !until.After(c.now) {
-				return
-			} else {
-				s.until = until
-				c.wakeAt(until)
-			}
+		if s, ok := c.inGit(k, m); ok {
+			c.suspended[k] = s
 		}
-		c.suspended[k] = s
+		if s, ok := c.suspended[k]; ok && !s.Until.IsZero() {
+			c.wakeAt(s.Until)
+		}
 	}
 	for _, p := range c.set.Pods {
 		note(p.Key(), &p.Meta)
@@ -52,6 +108,26 @@ func (c *step) noteSuspensions() {
 	for _, r := range c.set.ReplicationControllers {
 		note(r.Key(), &r.Meta)
 	}
+	if len(said) == 0 {
+		said = nil
+	}
+	c.st.Suspensions = said
+}
+
+// inGit is what the annotations of an object say, and have not ended.
+func (c *step) inGit(k schema.Key, m *schema.Meta) (s Suspension, ok bool) {
+	if s.Reason, ok = m.Annotations[schema.AnnotationSuspend]; !ok {
+		return s, false
+	}
+	if text := m.Annotations[schema.AnnotationSuspendUntil]; text != "" {
+		until, err := time.Parse(time.RFC3339, text)
+		if err != nil { // a time that nobody can read must not end a suspension
+			c.warn("%s: annotation %s is %q, which is no time: it stays suspended", k, schema.AnnotationSuspendUntil, text)
+		} else if s.Until = until; !until.After(c.now) {
+			return s, false
+		}
+	}
+	return s, true
 }
 
 // active is those of wants that are not suspended. Of the others, what would be done is said, and blocked.

@@ -154,7 +154,7 @@ var next = map[reconcile.Code]string{
 	reconcile.CodeFailing:      "`logs --previous` and `describe pod` say why it ends",
 	reconcile.CodeMinionLost:   "bring the minion back, or delete the pod in Git: then it may be declared anew",
 	reconcile.CodeRefused:      "take the change back in Git, or delete the object in a commit before",
-	reconcile.CodeSuspended:    "take the annotation out of Git when it has served its time",
+	reconcile.CodeSuspended:    "`resume` it when that has served its time, or take the annotation out of Git",
 }
 
 // Steps prints what a person can do about what is blocked: a line for each sort, with the number of changes.
