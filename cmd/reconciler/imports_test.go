@@ -35,7 +35,7 @@ var imports = map[string]string{
 	"reconcile/link/pki/registrytest":   "reconcile/link/pki",
 	"reconcile/server":                  "reconcile reconcile/assignment schema",
 	"reconcile/reconciletest":           "agent netproxy reconcile reconcile/assignment reconcile/server schema",
-	"reconcile/client":                  "reconcile reconcile/assignment",
+	"reconcile/client":                  "reconcile reconcile/assignment schema",
 	"agent":                             "netproxy reconcile/assignment schema",
 	"agent/containerd":                  "agent agent/containerd/shim reconcile/assignment schema",
 	"agent/containerd/shim":             "",

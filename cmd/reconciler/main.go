@@ -115,7 +115,7 @@ Exit codes: 0 success; 1 diff found changes, validate or convert found errors, o
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newLocal(), newServe(), newAgent(), newToken()} {
+	for _, c := range []*cobra.Command{newLocal(), newServe(), newAgent(), newToken(), newSuspend(), newResume()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}

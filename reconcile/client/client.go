@@ -17,6 +17,7 @@ import (
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // ErrNoServer is wrapped when nobody answers on the socket.
@@ -58,6 +59,30 @@ func (c *Client) Token(ctx context.Context, minion string, uses int, d time.Dura
 	return c.text(ctx, http.MethodPost, "/v1/tokens", url.Values{"minion": {minion}, "uses": {strconv.Itoa(uses)}, "valid": {d.String()}})
 }
 
+// Suspend has nothing done for an object, for a duration (0: until it is resumed) or until a time, if that is not zero. as is who
+// says so; "" leaves it to the server to find out.
+func (c *Client) Suspend(ctx context.Context, k schema.Key, reason string, d time.Duration, until time.Time, as string) (s reconcile.Suspension, err error) {
+	q := object(k, as)
+	q.Set("reason", reason)
+	if d != 0 {
+		q.Set("for", d.String())
+	}
+	if !until.IsZero() {
+		q.Set("until", until.Format(time.RFC3339))
+	}
+	return s, c.ask(ctx, http.MethodPost, "/v1/suspensions", q, &s)
+}
+
+// Resume ends what Suspend began.
+func (c *Client) Resume(ctx context.Context, k schema.Key, as string) error {
+	_, err := c.text(ctx, http.MethodDelete, "/v1/suspensions", object(k, as))
+	return err
+}
+
+func object(k schema.Key, as string) url.Values {
+	return url.Values{"kind": {string(k.Kind)}, "namespace": {k.Namespace}, "name": {k.Name}, "as": {as}}
+}
+
 // Logs streams a container's log. The caller closes it.
 func (c *Client) Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error) {
 	q := url.Values{"minion": {minion}, "instance": {r.Instance}, "container": {r.Container}, "tail": {strconv.Itoa(r.Tail)},
@@ -85,9 +110,14 @@ func (l *logBody) Read(b []byte) (int, error) {
 func (l *logBody) Close() error { return l.res.Body.Close() }
 
 func (c *Client) fetch(ctx context.Context, path string, q url.Values, v any) error {
+	return c.ask(ctx, http.MethodGet, path, q, v)
+}
+
+// ask decodes the answer into v.
+func (c *Client) ask(ctx context.Context, method, path string, q url.Values, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	res, err := c.do(ctx, http.MethodGet, path, q)
+	res, err := c.do(ctx, method, path, q)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ import (
 //	GET  /v1/plan      reconcile.Plan of the last step
 //	GET  /v1/logs      ?minion=&instance=&container=&follow=&tail=&previous=: the log, as text, as it comes
 //	POST /v1/tokens    ?uses=&valid=&minion=: a join token, as text; with minion for that name alone, which may have joined before
+//	POST /v1/suspensions    ?kind=&namespace=&name=&reason=&for=|until=&as=: nothing is done for the object
+//	DELETE /v1/suspensions  ?kind=&namespace=&name=&as=: it is taken up again
 //	GET  /v1/version   text
 //
 // An error is a text with a status of 400 and above. Whoever can open the socket may do all of this, so the socket is for
@@ -43,12 +45,14 @@ func (s *Server) API(version string) http.Handler {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) })
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/tokens", s.token)
+	mux.HandleFunc("POST /v1/suspensions", s.suspend)
+	mux.HandleFunc("DELETE /v1/suspensions", s.resume)
 	return mux
 }
 
 // ServeAPI answers on l until ctx ends.
 func ServeAPI(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: withPeer}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {

@@ -50,9 +50,11 @@ type Server struct {
 	warnings   []string
 	attempt    reconcile.Attempt
 	lookAtHead bool
-	started    time.Time // of the first step
+	started    time.Time   // of the first step
+	pending    []*decision // to be taken by the next step
 
-	fresh chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
+	fresh     chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
+	decisions chan *decision     // asks Run for a step that takes it
 
 	mu     sync.RWMutex // protects the fields below
 	ready  bool         // a step was completed, so that there is something to say
@@ -76,7 +78,7 @@ func New(c Config) (*Server, error) {
 	if c.State.Fleet == "" || c.State.Epoch == 0 {
 		return nil, errors.New("server: state has no fleet or no epoch")
 	}
-	return &Server{Config: c, saved: c.State, lookAtHead: true, fresh: make(chan chan struct{})}, nil
+	return &Server{Config: c, saved: c.State, lookAtHead: true, fresh: make(chan chan struct{}), decisions: make(chan *decision)}, nil
 }
 
 // Run makes steps until ctx ends. It ends no container and withdraws no route.
@@ -91,6 +93,9 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		case asked = <-s.fresh:
 			look = true
+		case d := <-s.decisions:
+			s.pending = append(s.pending, d)
+			look = d.look
 		case <-s.Source.Changed():
 			look = true
 		case <-s.Fleet.Changed():
@@ -136,6 +141,17 @@ func pause(ctx context.Context, d time.Duration) {
 // Step observes, computes, saves and publishes once, and says when the next step is due at the latest; look says that the
 // ref may have moved. One Step runs at a time; Run calls it, and so does who has a server live in a time of their own.
 func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time, error) {
+	pending := s.pending
+	s.pending = nil
+	next, err := s.step(ctx, now, look, pending)
+	for _, d := range pending {
+		d.end(err)
+	}
+	return next, err
+}
+
+// step takes the pending decisions together with its own: all of them are saved, or none.
+func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*decision) (time.Time, error) {
 	s.lookAtHead = s.lookAtHead || look
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -167,6 +183,9 @@ func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time,
 			m.LastSeen = s.started
 			in.Minions[name] = m
 		}
+	}
+	for _, d := range pending {
+		d.takeIn(&in)
 	}
 	plan := reconcile.Compute(in)
 	plan.Warnings = append(plan.Warnings, s.warnings...)
