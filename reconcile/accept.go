@@ -12,8 +12,8 @@ import (
 	"reconciler/schema"
 )
 
-// accept takes the revision into force, unless the deletion fuse stalls it or a network cannot change. It
-// is judged by the settings that were in force before it; from here on, its own are.
+// accept takes the revision into force, unless the deletion fuse stalls it, a network cannot change, or it waits to be
+// approved. It is judged by the settings that were in force before it; from here on, its own are.
 func (c *step) accept() {
 	c.set = c.st.Accepted
 	if c.in.Set == nil || c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
@@ -21,6 +21,9 @@ func (c *step) accept() {
 	}
 	next := c.base.With(c.in.Set.Cluster())
 	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled != "" {
+		return
+	}
+	if c.plan.Held = c.unapproved(); c.plan.Held != "" {
 		return
 	}
 	c.changeSettings(next)

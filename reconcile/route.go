@@ -482,6 +482,7 @@ func (c *step) routeChanges(now []netproxy.Service) {
 		case addresses:
 			ch.Reason = fmt.Sprintf("port %d is reached at %s, was %s", k.port, words(y.Addresses), words(x.Addresses))
 		case endpoints:
+			ch.Code = CodeEndpoints
 			ch.Reason = fmt.Sprintf("port %d: %d ready endpoints, were %d", k.port, len(y.Endpoints), len(x.Endpoints))
 		default:
 			continue

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -39,9 +40,10 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	missing|found|crashing IMAGE                         of the registry, of the containers
 //	ended POD                                            its containers end for good
 //	suspend|resume KIND/NAME [for=DURATION] [REASON]     by the command line; a pod without its kind
+//	approve [HASH]                                       the plan of this hash, or that of now
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
-//	flags pod-net|drain-timeout=VALUE                    that the server was given
+//	flags pod-net|drain-timeout|apply=VALUE                   that the server was given
 //	found-instance MINION POD ID ADDRESS                 an instance that nothing knows of
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -125,7 +127,11 @@ func (s *script) do(line string, words, body []string) {
 	case "plan":
 		s.say(line)
 		in := f.input()
-		if err := print.Plan(&s.out, in, reconcile.Compute(in), false); err != nil {
+		p := reconcile.Compute(in)
+		if p.Held != "" { // as diff does
+			_, p = reconcile.Preview(in)
+		}
+		if err := print.Plan(&s.out, in, p, false); err != nil {
 			s.t.Fatal(err)
 		}
 	case "step":
@@ -233,6 +239,21 @@ func (s *script) do(line string, words, body []string) {
 		if err != nil {
 			fmt.Fprintln(&s.out, err)
 		}
+	case "approve":
+		s.say(line)
+		in := f.input()
+		_, p := reconcile.Preview(in)
+		hash := reconcile.PlanHash(in.Revision, p.Changes)
+		if len(words) > 1 {
+			hash = words[1]
+		}
+		st, err := reconcile.Approve(in, hash, "ada")
+		if stale := (*reconcile.StaleError)(nil); errors.As(err, &stale) {
+			fmt.Fprintf(&s.out, "stale since %.19s\n", stale.Asked)
+		} else if err != nil {
+			fmt.Fprintln(&s.out, err)
+		}
+		f.state = st
 	case "refused":
 		f.attempt = reconcile.Attempt{Revision: reconcile.Revision{Hash: "bad", Ref: "main"}, Errors: []string{strings.Join(words[1:], " ")}, Since: f.now}
 		f.revision, f.set = f.state.Applied, f.state.Accepted
@@ -257,6 +278,8 @@ func (s *script) do(line string, words, body []string) {
 					s.t.Fatal(err)
 				}
 				f.settings.DrainTimeout, f.settings.Fixed = d, map[string]string{"drainTimeoutSeconds": "--drain-timeout"}
+			case "apply":
+				f.settings.Manual, f.settings.Fixed = v[0] == "manual", map[string]string{"apply": "--apply"}
 			default:
 				s.t.Fatalf("unknown flag %q", k)
 			}

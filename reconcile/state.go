@@ -31,6 +31,8 @@ type State struct {
 	// Suspensions are those that people asked for by the command line, by schema.Key.String(); nil if there are none. What Git
 	// suspends is not among them.
 	Suspensions map[string]Suspension `json:"suspensions,omitempty"`
+	// Approved is the last revision that people approved; nil if there is none.
+	Approved *Approval `json:"approved,omitempty"`
 
 	memo // says nothing that the other fields do not
 }

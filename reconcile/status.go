@@ -35,12 +35,22 @@ type Status struct {
 	Applied   Revision         `json:"applied,omitzero"`   // the revision in force
 	Except    int              `json:"except,omitempty"`   // so many objects of Applied are quarantined, and stay at an earlier spec
 	Errors    []string         `json:"errors,omitempty"`   // why Attempted is not in force
+	Held      *Held            `json:"held,omitempty"`     // Attempted waits for people; nil: it does not
+	Approved  *Approval        `json:"approved,omitempty"` // of Applied; nil: it needed none
 	Warnings  []string         `json:"warnings,omitempty"`
 	Sync      Sync             `json:"sync"`   // of the whole: Synced when every object is and Attempted is Applied
 	Health    Health           `json:"health"` // the worst of all objects
 	Objects   []ObjectStatus   `json:"objects,omitempty"`
 	Instances []InstanceStatus `json:"instances,omitempty"`
 	Minions   []MinionStatus   `json:"minions,omitempty"`
+}
+
+// Held is a revision that waits to be approved.
+type Held struct {
+	Text    string   `json:"text"` // for people
+	Plan    string   `json:"plan"` // hash of what would be done
+	Count   int      `json:"changes"`
+	Changes []Change `json:"-"` // what would be done
 }
 
 // ObjectStatus is one declared object, or one that left Git and is not gone yet.

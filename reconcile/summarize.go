@@ -31,6 +31,13 @@ func Summarize(in Input, p Plan) Status {
 	if len(in.Attempt.Errors) > 0 {
 		s.Attempted, s.Errors = in.Attempt.Revision, append(s.Errors, in.Attempt.Errors...)
 	}
+	if p.Held != "" {
+		_, next := preview(in, p)
+		s.Held = &Held{Text: p.Held, Plan: PlanHash(in.Revision, next.Changes), Count: len(next.Changes), Changes: next.Changes}
+	}
+	if a := p.State.Approved; a != nil && a.Revision.same(p.State.Applied) {
+		s.Approved = a
+	}
 	changes, waits := map[schema.Key][]Change{}, map[string]string{}
 	for _, ch := range p.Changes {
 		changes[ch.Object] = append(changes[ch.Object], ch)
@@ -58,7 +65,7 @@ func Summarize(in Input, p Plan) Status {
 			s.Health = o.Health
 		}
 	}
-	if len(s.Errors) > 0 {
+	if len(s.Errors) > 0 || s.Held != nil {
 		s.Sync = OutOfSync
 	}
 	for _, m := range s.Minions {
@@ -66,7 +73,7 @@ func Summarize(in Input, p Plan) Status {
 			s.Health = m.Health
 		}
 	}
-	if p.State.Applied.Hash == "" && len(s.Errors) == 0 {
+	if p.State.Applied.Hash == "" && len(s.Errors) == 0 && s.Held == nil {
 		s.Errors = []string{"no revision was applied yet"}
 		s.Sync = OutOfSync
 	}

@@ -28,7 +28,7 @@ import (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	dir, repo, branch, path, listen, socket string
-	policies                                string
+	policies, apply                         string
 	poll                                    time.Duration
 	noWatch                                 bool
 	portalNet, podNet                       string
@@ -74,8 +74,12 @@ nothing changes.`,
 	f.DurationVar(&o.settings.MinReady, "min-ready", o.settings.MinReady, "how long a pod must run to be ready")
 	f.DurationVar(&o.settings.DrainTimeout, "drain-timeout", o.settings.DrainTimeout, "after it an instance is stopped without every minion's acknowledgement")
 	f.DurationVar(&o.settings.LostAfter, "lost-after", o.settings.LostAfter, "how long a minion may be silent before its controllers' pods are placed elsewhere")
+	f.StringVar(&o.apply, "apply", "auto", "auto: a new revision is taken into force by itself; manual: it waits for \"reconciler apply\"")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what did not change, too")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.settings.Manual = o.apply == "manual"; !o.settings.Manual && o.apply != "auto" {
+			return fmt.Errorf("--apply %q is neither auto nor manual", o.apply)
+		}
 		o.settings.Fixed = fixed(cmd.Flags().Changed)
 		return o.run(cmd.Context(), newLog(o.verbose))
 	}
@@ -87,7 +91,7 @@ func fixed(given func(flag string) bool) map[string]string {
 	out := map[string]string{}
 	for name, flag := range map[string]string{
 		"portalNet": "portal-net", "podNet": "pod-net", "publicNets": "public-net", "update.minReadySeconds": "min-ready",
-		"drainTimeoutSeconds": "drain-timeout", "lostAfterSeconds": "lost-after",
+		"drainTimeoutSeconds": "drain-timeout", "lostAfterSeconds": "lost-after", "apply": "apply",
 	} {
 		if given(flag) {
 			out[name] = "--" + flag

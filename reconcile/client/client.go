@@ -23,6 +23,11 @@ import (
 // ErrNoServer is wrapped when nobody answers on the socket.
 var ErrNoServer = errors.New("no server answers")
 
+// Refused is why the server does not do what it is asked for as things are.
+type Refused string
+
+func (r Refused) Error() string { return string(r) }
+
 // Client talks to one server. Its methods may be called concurrently.
 type Client struct {
 	socket string
@@ -77,6 +82,12 @@ func (c *Client) Suspend(ctx context.Context, k schema.Key, reason string, d tim
 func (c *Client) Resume(ctx context.Context, k schema.Key, as string) error {
 	_, err := c.text(ctx, http.MethodDelete, "/v1/suspensions", object(k, as))
 	return err
+}
+
+// Apply takes the revision that waits into force, if the plan of that hash is what would be done. The answer is for people, and
+// so is an error that is a [Refused].
+func (c *Client) Apply(ctx context.Context, plan, as string) (string, error) {
+	return c.text(ctx, http.MethodPost, "/v1/apply", url.Values{"plan": {plan}, "as": {as}})
 }
 
 func object(k schema.Key, as string) url.Values {
@@ -161,7 +172,11 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values) (*ht
 	if res.StatusCode >= 400 {
 		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 		_ = res.Body.Close()
-		return nil, errors.New(strings.TrimSpace(string(b)))
+		text := strings.TrimSpace(string(b))
+		if res.StatusCode == http.StatusConflict {
+			return nil, Refused(text)
+		}
+		return nil, errors.New(text)
 	}
 	return res, nil
 }

@@ -2,8 +2,6 @@ package print
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,15 +13,16 @@ import (
 
 // FormatVersion is that of the JSON document, which docs/plan.md describes. It changes when a field changes its meaning or
 // goes; new fields and new words do not change it.
-const FormatVersion = "1"
+const FormatVersion = "2"
 
 // document is the plan for programs.
 type document struct {
 	FormatVersion string                 `json:"format_version"`
-	Hash          string                 `json:"hash,omitempty"` // of the document without it, see Hash
+	Hash          string                 `json:"hash"` // see reconcile.PlanHash
 	Revision      reconcile.Revision     `json:"revision"`
 	Applied       reconcile.Revision     `json:"applied"` // in force before
 	Stalled       string                 `json:"stalled,omitempty"`
+	Held          string                 `json:"held,omitempty"`
 	Summary       counts                 `json:"summary"`
 	Changes       []reconcile.Change     `json:"changes"`
 	Disruptions   []reconcile.Disruption `json:"disruptions,omitempty"`
@@ -82,8 +81,8 @@ func count(p reconcile.Plan) counts {
 var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Route: "in-place", reconcile.Restart: "restart"}
 
 func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) document {
-	out := document{FormatVersion: FormatVersion, Revision: in.Revision, Applied: in.State.Applied, Stalled: p.Stalled, Summary: count(p),
-		Changes: []reconcile.Change{}, Disruptions: d, Warnings: p.Warnings}
+	out := document{FormatVersion: FormatVersion, Hash: reconcile.PlanHash(in.Revision, p.Changes), Revision: in.Revision, Applied: in.State.Applied,
+		Stalled: p.Stalled, Held: p.Held, Summary: count(p), Changes: []reconcile.Change{}, Disruptions: d, Warnings: p.Warnings}
 	for _, c := range p.Changes {
 		if c.How == "" {
 			c.How = how[c.Verb]
@@ -93,32 +92,12 @@ func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption)
 	return out
 }
 
-// Hash names a plan: "sha256:" and the hash of its JSON document without spaces and without its hash. The same input gives
-// the same hash wherever it is computed.
-func Hash(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) string {
-	return newDocument(in, p, d).hash()
-}
-
-func (d document) hash() string {
-	d.Hash = ""
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(d); err != nil {
-		panic("print: encode plan: " + err.Error())
-	}
-	sum := sha256.Sum256(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
 // PlanJSON prints the plan and its forecast as one JSON document of [FormatVersion].
 func PlanJSON(w io.Writer, in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) error {
-	doc := newDocument(in, p, d)
-	doc.Hash = doc.hash()
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(doc)
+	return e.Encode(newDocument(in, p, d))
 }
 
 // Disruptions prints a forecast: a line for each service, aligned; nothing if there is none.

@@ -45,6 +45,9 @@ func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error 
 	if p.Stalled != "" {
 		fmt.Fprintf(&b, "%s\n", paint(colour, red, p.Stalled))
 	}
+	if p.Held != "" {
+		fmt.Fprintf(&b, "%s\n", paint(colour, yellow, p.Held))
+	}
 	for _, c := range p.Changes {
 		head := fmt.Sprintf("%3s %s %s", symbols[c.Verb], c.Verb, c.Object)
 		if name := subject(c); name != "" {

@@ -18,7 +18,14 @@ func Status(w io.Writer, s reconcile.Status, colour bool) error {
 	if s.Except > 0 {
 		fmt.Fprintf(&b, ", except %d", s.Except)
 	}
+	if s.Approved != nil {
+		fmt.Fprintf(&b, ", approved by %s", orNone(s.Approved.By))
+	}
 	fmt.Fprintln(&b)
+	if s.Held != nil {
+		fmt.Fprintf(&b, "Held:       %s\n  %s\n", revision(s.Attempted), paint(colour, yellow, fmt.Sprintf("%d %s to do; waits for `reconciler apply --plan %s`",
+			s.Held.Count, plural(s.Held.Count, "change"), Short(s.Held.Plan))))
+	}
 	if len(s.Errors) > 0 {
 		if s.Attempted.Hash != "" && s.Attempted.Hash != s.Applied.Hash {
 			fmt.Fprintf(&b, "Attempted:  %s\n", revision(s.Attempted))
@@ -125,3 +132,6 @@ func parts(r reconcile.Revision) string {
 	}
 	return text
 }
+
+// Short is so much of a hash as people need to name a plan.
+func Short(hash string) string { return hash[:min(len(hash), len("sha256:")+16)] }

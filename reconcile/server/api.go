@@ -23,6 +23,7 @@ import (
 //	POST /v1/tokens    ?uses=&valid=&minion=: a join token, as text; with minion for that name alone, which may have joined before
 //	POST /v1/suspensions    ?kind=&namespace=&name=&reason=&for=|until=&as=: nothing is done for the object
 //	DELETE /v1/suspensions  ?kind=&namespace=&name=&as=: it is taken up again
+//	POST /v1/apply     ?plan=HASH&as=: the revision that waits is taken into force with this plan; 409 if that went stale
 //	GET  /v1/version   text
 //
 // An error is a text with a status of 400 and above. Whoever can open the socket may do all of this, so the socket is for
@@ -46,6 +47,7 @@ func (s *Server) API(version string) http.Handler {
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/tokens", s.token)
 	mux.HandleFunc("POST /v1/suspensions", s.suspend)
+	mux.HandleFunc("POST /v1/apply", s.apply)
 	mux.HandleFunc("DELETE /v1/suspensions", s.resume)
 	return mux
 }

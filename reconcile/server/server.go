@@ -61,6 +61,7 @@ type Server struct {
 	input  reconcile.Input
 	plan   reconcile.Plan
 	status reconcile.Status
+	shown  []shown // plans that waited for an approval, oldest first
 }
 
 // NewState is the state of a fleet that has decided nothing yet, with an id of its own.
@@ -215,6 +216,7 @@ func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*
 	s.mu.Lock()
 	s.input, s.plan, s.status = in, plan, status
 	s.input.State, s.ready = plan.State, true
+	s.remember(status)
 	s.mu.Unlock()
 	next := now.Add(statusEvery)
 	if !plan.Wake.IsZero() && plan.Wake.Before(next) {
