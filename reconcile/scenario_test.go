@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	minion NAME [cpu=2000 mem=1024 pods=100 label=k:v can=FEATURE]   a minion joins and reports
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
-//	status | instances | routes | records | variables POD  print
+//	status | instances | routes | records | outcomes | variables POD  print
 //	advance DURATION                                     time passes, without a step
 //	round                                                everything travels, agents act
 //	hold|free MINION tables|reports|work|all             from now on these do not travel
@@ -171,6 +171,29 @@ func (s *script) do(line string, words, body []string) {
 			fmt.Fprintf(&s.out, "%s uid %.8s created %s version %d", k, r.UID, r.Created.Format(time.TimeOnly), r.Version)
 			if r.Portal.IsValid() {
 				fmt.Fprintf(&s.out, " portal %s", r.Portal)
+			}
+			fmt.Fprintln(&s.out)
+		}
+	case "outcomes":
+		s.say(line)
+		for _, o := range f.outcomes {
+			fmt.Fprintf(&s.out, "%d %s %s", o.Number, o.Revision.Hash, o.Words())
+			for _, t := range []struct {
+				what string
+				at   time.Time
+			}{{"taken", o.Taken}, {"ended", o.Ended}} {
+				if !t.at.IsZero() {
+					fmt.Fprintf(&s.out, ", %s %s", t.what, t.at.Format("04:05"))
+				}
+			}
+			if o.By != "" {
+				fmt.Fprintf(&s.out, ", by %s", o.By)
+			}
+			if o.Plan != "" {
+				fmt.Fprintf(&s.out, ", %d objects", o.Objects)
+			}
+			if o.Reason != "" && o.Ending != reconcile.Superseded {
+				fmt.Fprintf(&s.out, ": %s", o.Reason)
 			}
 			fmt.Fprintln(&s.out)
 		}

@@ -37,6 +37,7 @@ type Status struct {
 	Errors    []string         `json:"errors,omitempty"`   // why Attempted is not in force
 	Held      *Held            `json:"held,omitempty"`     // Attempted waits for people; nil: it does not
 	Approved  *Approval        `json:"approved,omitempty"` // of Applied; nil: it needed none
+	Outcome   *Outcome         `json:"outcome,omitempty"`  // of Applied; nil: unknown
 	Warnings  []string         `json:"warnings,omitempty"`
 	Sync      Sync             `json:"sync"`   // of the whole: Synced when every object is and Attempted is Applied
 	Health    Health           `json:"health"` // the worst of all objects

@@ -120,13 +120,11 @@ func printPlan(cmd *cobra.Command, in reconcile.Input, output string) (changes b
 	if err != nil {
 		return false, err
 	}
-	w := cmd.OutOrStdout()
+	w, doc := cmd.OutOrStdout(), print.NewDocument(in, plan, forecast)
 	if output == "json" {
-		err = print.PlanJSON(w, in, plan, forecast)
+		err = doc.JSON(w)
 	} else {
-		on := colour(w)
-		err = errors.Join(print.Disruptions(w, forecast, on), print.Plan(w, in, plan, on), print.Steps(w, plan))
-		fmt.Fprintln(w, "Plan hash:", reconcile.PlanHash(in.Revision, plan.Changes))
+		err = doc.Text(w, colour(w))
 	}
 	return len(plan.Changes) > 0 || plan.Stalled != "" || plan.Held != "", err
 }

@@ -33,7 +33,7 @@ var imports = map[string]string{
 	"reconcile/link/linkpb":             "",
 	"reconcile/link/pki":                "",
 	"reconcile/link/pki/registrytest":   "reconcile/link/pki",
-	"reconcile/server":                  "reconcile reconcile/assignment schema",
+	"reconcile/server":                  "reconcile reconcile/assignment reconcile/print schema",
 	"reconcile/reconciletest":           "agent netproxy reconcile reconcile/assignment reconcile/server schema",
 	"reconcile/client":                  "reconcile reconcile/assignment schema",
 	"agent":                             "netproxy reconcile/assignment schema",

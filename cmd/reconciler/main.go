@@ -111,7 +111,7 @@ Exit codes: 0 success; 1 diff found changes, validate or convert found errors, o
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "run", Title: "Run:"})
-	for _, c := range []*cobra.Command{newDiff(), newSnapshot(), newReplay(), newStatus(), newGet(), newDescribe(), newLogs(), newValidate(), newConvert(), newExplain()} {
+	for _, c := range []*cobra.Command{newDiff(), newSnapshot(), newReplay(), newPlans(), newStatus(), newGet(), newDescribe(), newLogs(), newValidate(), newConvert(), newExplain()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}

@@ -182,7 +182,7 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	s, err := server.New(server.Config{
-		State: state, Settings: o.settings, Path: o.path, Tags: slices.Sorted(slices.Values(o.tags)), Source: source, Store: decisions, Fleet: fleet, Log: log,
+		State: state, Settings: o.settings, Path: o.path, Tags: slices.Sorted(slices.Values(o.tags)), Source: source, Store: decisions, History: decisions, Fleet: fleet, Log: log,
 		Load: func(tree fs.FS) (*schema.Set, []string, error) {
 			r, err := loader.Tree(tree)
 			if err != nil {

@@ -53,6 +53,17 @@ func (c *Client) Snapshot(ctx context.Context) (in reconcile.Input, err error) {
 	return in, c.fetch(ctx, "/v1/snapshot", nil, &in)
 }
 
+// Outcomes are what became of revisions, newest first.
+func (c *Client) Outcomes(ctx context.Context) (all []reconcile.Outcome, err error) {
+	return all, c.fetch(ctx, "/v1/plans", nil, &all)
+}
+
+// KeptPlan is the document of the plan of the outcome with a number.
+func (c *Client) KeptPlan(ctx context.Context, number uint64) ([]byte, error) {
+	text, err := c.text(ctx, http.MethodGet, "/v1/plans/"+strconv.FormatUint(number, 10), nil)
+	return []byte(text), err
+}
+
 // Version is the server's.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	return c.text(ctx, http.MethodGet, "/v1/version", nil)

@@ -3,6 +3,7 @@ package print
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,22 +16,22 @@ import (
 // goes; new fields and new words do not change it.
 const FormatVersion = "2"
 
-// document is the plan for programs.
-type document struct {
+// Document is the plan for programs.
+type Document struct {
 	FormatVersion string                 `json:"format_version"`
 	Hash          string                 `json:"hash"` // see reconcile.PlanHash
 	Revision      reconcile.Revision     `json:"revision"`
 	Applied       reconcile.Revision     `json:"applied"` // in force before
 	Stalled       string                 `json:"stalled,omitempty"`
 	Held          string                 `json:"held,omitempty"`
-	Summary       counts                 `json:"summary"`
+	Summary       Counts                 `json:"summary"`
 	Changes       []reconcile.Change     `json:"changes"`
 	Disruptions   []reconcile.Disruption `json:"disruptions,omitempty"`
 	Warnings      []string               `json:"warnings,omitempty"`
 }
 
-// counts are the changes by what they do. Those that are blocked or wait are counted by their verb, too.
-type counts struct {
+// Counts are the changes by what they do. Those that are blocked or wait are counted by their verb, too.
+type Counts struct {
 	Create            int `json:"create"`
 	ReplaceStartFirst int `json:"replaceStartFirst"`
 	ReplaceStopFirst  int `json:"replaceStopFirst"`
@@ -44,8 +45,8 @@ type counts struct {
 	Unchanged         int `json:"unchanged"` // objects
 }
 
-func count(p reconcile.Plan) counts {
-	n := counts{Unchanged: unchanged(p)}
+func count(p reconcile.Plan) Counts {
+	n := Counts{Unchanged: unchanged(p)}
 	for _, c := range p.Changes {
 		switch c.Verb {
 		case reconcile.Create:
@@ -80,8 +81,9 @@ func count(p reconcile.Plan) counts {
 // how says for the verbs that have only one way what that is.
 var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Route: "in-place", reconcile.Restart: "restart"}
 
-func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) document {
-	out := document{FormatVersion: FormatVersion, Hash: reconcile.PlanHash(in.Revision, p.Changes), Revision: in.Revision, Applied: in.State.Applied,
+// NewDocument is the document of a plan and its forecast.
+func NewDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) Document {
+	out := Document{FormatVersion: FormatVersion, Hash: reconcile.PlanHash(in.Revision, p.Changes), Revision: in.Revision, Applied: in.State.Applied,
 		Stalled: p.Stalled, Held: p.Held, Summary: count(p), Changes: []reconcile.Change{}, Disruptions: d, Warnings: p.Warnings}
 	for _, c := range p.Changes {
 		if c.How == "" {
@@ -94,10 +96,31 @@ func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption)
 
 // PlanJSON prints the plan and its forecast as one JSON document of [FormatVersion].
 func PlanJSON(w io.Writer, in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) error {
+	return NewDocument(in, p, d).JSON(w)
+}
+
+// JSON prints the document.
+func (d Document) JSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(newDocument(in, p, d))
+	return e.Encode(d)
+}
+
+// Text prints the document for people: the forecast, the changes, what can be done about those that are blocked, the hash.
+func (d Document) Text(w io.Writer, colour bool) error {
+	changes := slices.Clone(d.Changes)
+	for i := range changes {
+		if c := &changes[i]; c.How == how[c.Verb] {
+			c.How = ""
+		}
+	}
+	p := reconcile.Plan{Changes: changes, Stalled: d.Stalled, Held: d.Held, Warnings: d.Warnings}
+	if err := errors.Join(Disruptions(w, d.Disruptions, colour), text(w, p, d.Summary.Unchanged, colour), Steps(w, p)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "Plan hash:", d.Hash)
+	return err
 }
 
 // Disruptions prints a forecast: a line for each service, aligned; nothing if there is none.

@@ -19,6 +19,8 @@ import (
 //	GET  /v1/status    reconcile.Status; with ?fresh=true after a look at the repository
 //	GET  /v1/snapshot  reconcile.Input, against which a diff is computed
 //	GET  /v1/plan      reconcile.Plan of the last step
+//	GET  /v1/plans     the outcome of each revision, newest first
+//	GET  /v1/plans/{number}  the document of its plan, as diff -o json prints it
 //	GET  /v1/logs      ?minion=&instance=&container=&follow=&tail=&previous=: the log, as text, as it comes
 //	POST /v1/tokens    ?uses=&valid=&minion=: a join token, as text; with minion for that name alone, which may have joined before
 //	POST /v1/suspensions    ?kind=&namespace=&name=&reason=&for=|until=&as=: nothing is done for the object
@@ -45,6 +47,8 @@ func (s *Server) API(version string) http.Handler {
 	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Plan() }) })
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) })
 	mux.HandleFunc("GET /v1/logs", s.logs)
+	mux.HandleFunc("GET /v1/plans", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Outcomes() }) })
+	mux.HandleFunc("GET /v1/plans/{number}", s.keptPlan)
 	mux.HandleFunc("POST /v1/tokens", s.token)
 	mux.HandleFunc("POST /v1/suspensions", s.suspend)
 	mux.HandleFunc("POST /v1/apply", s.apply)

@@ -23,7 +23,7 @@ const (
 	quiet       = 2 * time.Millisecond // reports that come within it are planned together
 )
 
-// Config is what a Server needs; all fields are required but Load's warnings.
+// Config is what a Server needs; all fields are required but Load's warnings and History.
 type Config struct {
 	State    reconcile.State // as loaded, with the epoch of this start
 	Settings reconcile.Settings
@@ -32,6 +32,7 @@ type Config struct {
 	Source   Source
 	Store    Store
 	Fleet    Fleet
+	History  History // nil: what became of revisions is forgotten when the server ends
 	// Load turns a revision's tree into the objects it declares, or all its errors: an error that unwraps to several says
 	// what is wrong with the commit, and it is not tried again; any other, that the tree could not be read.
 	Load func(fs.FS) (*schema.Set, []string, error)
@@ -52,6 +53,7 @@ type Server struct {
 	lookAtHead bool
 	started    time.Time   // of the first step
 	pending    []*decision // to be taken by the next step
+	history    history
 
 	fresh     chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
 	decisions chan *decision     // asks Run for a step that takes it
@@ -62,6 +64,8 @@ type Server struct {
 	plan   reconcile.Plan
 	status reconcile.Status
 	shown  []shown // plans that waited for an approval, oldest first
+
+	outcomes []reconcile.Outcome // oldest first
 }
 
 // NewState is the state of a fleet that has decided nothing yet, with an id of its own.
@@ -190,6 +194,7 @@ func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*
 	}
 	plan := reconcile.Compute(in)
 	plan.Warnings = append(plan.Warnings, s.warnings...)
+	s.history.keepPlan(ctx, s, in, plan)
 	if !plan.State.Equal(s.saved) {
 		if err := s.Store.Save(ctx, plan.State); err != nil {
 			s.mustLoad = true
@@ -213,10 +218,12 @@ func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*
 		s.Fleet.SetAssignments(plan.Assignments)
 	}
 	status := reconcile.Summarize(in, plan)
+	s.history.follow(ctx, s, in, plan, &status)
 	s.mu.Lock()
 	s.input, s.plan, s.status = in, plan, status
 	s.input.State, s.ready = plan.State, true
 	s.remember(status)
+	s.outcomes = s.history.list
 	s.mu.Unlock()
 	next := now.Add(statusEvery)
 	if !plan.Wake.IsZero() && plan.Wake.Before(next) {
