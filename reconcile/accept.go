@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/schema"
@@ -16,7 +17,11 @@ import (
 // approved. It is judged by the settings that were in force before it; from here on, its own are.
 func (c *step) accept() {
 	c.set = c.st.Accepted
-	if c.in.Set == nil || c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
+	known := c.st.Recovered.IsZero()
+	if !known {
+		c.set = nil // Accepted was in force, and perhaps is not any more
+	}
+	if c.in.Set == nil || known && c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
 		return
 	}
 	next := c.base.With(c.in.Set.Cluster())
@@ -30,6 +35,7 @@ func (c *step) accept() {
 	c.set = c.in.Set
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.st.Applied.Trailers = nil
+	c.st.Recovered = time.Time{}
 }
 
 // protected says why a set must not lack objects that the one in force protects; "" if it has them all, or trailers name

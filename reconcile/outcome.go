@@ -57,7 +57,7 @@ func (o Outcome) Words() string {
 // second value are the numbers of those of which more than the reason changed.
 func Follow(was []Outcome, in Input, p Plan, s Status) (now []Outcome, changed []uint64) {
 	f := follower{list: slices.Clone(was), now: in.Now}
-	if p.State.Superseded != 0 { // an old copy knows nothing of what is in force
+	if p.State.Superseded != 0 || !p.State.Recovered.IsZero() { // nobody knows what is in force
 		return f.list, nil
 	}
 	inForce := p.State.Applied

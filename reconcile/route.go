@@ -74,6 +74,7 @@ func (c *step) route() {
 		c.plan.Warnings, c.plan.Changes = append(c.plan.Warnings, is.warnings...), append(c.plan.Changes, is.changes...)
 	} else {
 		warned, changed := len(c.plan.Warnings), len(c.plan.Changes)
+		t.Services = c.st.Routes // where nobody knows what is declared
 		if c.set != nil {
 			t.Services = c.routes(is)
 		}

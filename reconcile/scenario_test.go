@@ -40,6 +40,10 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	missing|found|crashing IMAGE                         of the registry, of the containers
 //	ended POD                                            its containers end for good
 //	suspend|resume KIND/NAME [for=DURATION] [REASON]     by the command line; a pod without its kind
+//	backup                                               keep what the store has
+//	restore | lose                                       start with that, or with an empty store
+//	recover [MINION ...]                                 start with --recover, and what these agents keep, or all
+//	git lost                                             cannot be read, until the next commit
 //	approve [HASH]                                       the plan of this hash, or that of now
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
@@ -78,6 +82,8 @@ type script struct {
 	f    *fleet
 	out  bytes.Buffer
 	held map[string]bool // "MINION what"
+
+	backup reconcile.State
 }
 
 func (s *script) run(text string) {
@@ -262,6 +268,36 @@ func (s *script) do(line string, words, body []string) {
 		if err != nil {
 			fmt.Fprintln(&s.out, err)
 		}
+	case "backup":
+		s.backup = f.state
+	case "restore":
+		f.state = s.backup
+		f.restart()
+	case "lose":
+		f.state = reconcile.State{Fleet: "f1"}
+		f.restart()
+	case "git":
+		f.revision, f.set = reconcile.Revision{}, nil
+	case "recover":
+		s.say(line)
+		kept := map[string]reconcile.Kept{}
+		for name, a := range f.agents {
+			if len(words) > 1 && !slices.Contains(words, name) {
+				continue
+			}
+			work, table := a.work, a.routes
+			kept[name] = reconcile.Kept{Assignment: &work, Table: &table}
+		}
+		fmt.Fprintf(&s.out, "needed: %t\n", reconcile.NeedsRecovery(f.state, kept))
+		st, notes, err := reconcile.Recover(f.state, kept, f.settings, f.now)
+		if err != nil {
+			fmt.Fprintln(&s.out, err)
+		}
+		for _, n := range notes {
+			fmt.Fprintln(&s.out, n)
+		}
+		f.state = st
+		f.restart()
 	case "approve":
 		s.say(line)
 		in := f.input()

@@ -31,6 +31,9 @@ type State struct {
 	// Suspensions are those that people asked for by the command line, by schema.Key.String(); nil if there are none. What Git
 	// suspends is not among them.
 	Suspensions map[string]Suspension `json:"suspensions,omitempty"`
+	// Recovered is when the decisions were rebuilt from the agents', if no revision was taken into force since: then nobody knows
+	// which one is, and Accepted and Applied only tell by which settings the next is judged.
+	Recovered time.Time `json:"recovered,omitzero"`
 	// Approved is the last revision that people approved; nil if there is none.
 	Approved *Approval `json:"approved,omitempty"`
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/schema"
@@ -22,6 +23,9 @@ func worse(a, b Health) int {
 func Summarize(in Input, p Plan) Status {
 	c := newStep(Input{Now: in.Now, Settings: in.Settings, State: p.State, Minions: in.Minions})
 	c.set = p.State.Accepted
+	if !p.State.Recovered.IsZero() {
+		c.set = nil
+	}
 	c.observe()
 	c.noteSuspensions()
 	s := Status{Time: in.Now, Attempted: in.Revision, Applied: p.State.Applied, Warnings: p.Warnings, Sync: Synced, Health: Healthy}
@@ -34,6 +38,10 @@ func Summarize(in Input, p Plan) Status {
 	if p.Held != "" {
 		_, next := preview(in, p)
 		s.Held = &Held{Text: p.Held, Plan: PlanHash(in.Revision, next.Changes), Count: len(next.Changes), Changes: next.Changes}
+	}
+	if t := p.State.Recovered; !t.IsZero() {
+		s.Applied = Revision{}
+		s.Errors = append(s.Errors, fmt.Sprintf("the decisions were rebuilt from the agents at %s: what runs goes on, and nothing is begun until a revision is taken into force", t.UTC().Format(time.RFC3339)))
 	}
 	if a := p.State.Approved; a != nil && a.Revision.same(p.State.Applied) {
 		s.Approved = a
@@ -191,9 +199,13 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 			out[i].Position = c.set.Positions[out[i].Key.String()]
 		}
 	}
+	why := "not in Git any more"
+	if c.set == nil {
+		why = "no revision is in force that could declare it"
+	}
 	for k, is := range byOwner {
 		if !declared[k] {
-			out = append(out, ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("not in Git any more; %d instances are still there", len(is))})
+			out = append(out, ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("%s; %d instances are still there", why, len(is))})
 		}
 	}
 	return out

@@ -15,6 +15,9 @@
 // when it has made no progress with what it was sent for 60 s; the agent dials again after 0.1 to 5 s with full jitter. When
 // a certificate is revoked or replaced its stream ends at once, when it expires with the next heartbeat.
 //
+// A server that lost its decisions asks the agents for what they keep, and takes certificates of its authority for good that its
+// registry lost.
+//
 // The link orders nothing: fleet id and generation arrive as they were sent, and refusing another fleet's or an older one is
 // the agent's decision. All is kept in memory, except for what package pki keeps: after a restart of the server the agents
 // say again what is in force and report again, and are sent the current table and assignment; an agent that already received

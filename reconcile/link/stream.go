@@ -28,7 +28,8 @@ type stream struct {
 	logs chan struct{} // one entry for each log being sent
 
 	mu   sync.Mutex
-	next *pki.Identity // its key is being signed; nil if none is
+	next *pki.Identity    // its key is being signed; nil if none is
+	kept []*linkpb.Update // parts that the server asked for and was not sent yet
 }
 
 // run keeps the stream until it ends; up tells that the server answered.
@@ -82,6 +83,10 @@ func (s *stream) run(ctx context.Context) (up bool, err error) {
 		case *linkpb.ToAgent_Certificate:
 			if err := s.renewed(b.Certificate); err != nil {
 				s.log.Warn("certificate was not renewed", "minion", s.config.Minion, "err", err)
+			}
+		case *linkpb.ToAgent_KeptRequest:
+			if err := s.handOver(); err != nil {
+				s.log.Warn("what is kept was not handed over", "minion", s.config.Minion, "err", err)
 			}
 		case *linkpb.ToAgent_LogOpen:
 			all.Go(func() { s.sendLog(ctx, b.LogOpen) })
@@ -145,6 +150,8 @@ func (s *stream) due(sent *said) (*linkpb.FromAgent, error) {
 	case sent.reports != s.said.reports:
 		sent.reports = s.said.reports
 		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Report{Report: s.said.report}}, nil
+	case s.keeps():
+		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Kept{Kept: s.nextKept()}}, nil
 	case time.Now().After(s.renewAt):
 		id, err := pki.NewIdentity()
 		if err != nil {

@@ -49,7 +49,7 @@ func (s *Server) API(version string) http.Handler {
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("GET /v1/plans", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Outcomes() }) })
 	mux.HandleFunc("GET /v1/plans/{number}", s.keptPlan)
-	mux.HandleFunc("POST /v1/tokens", s.token)
+	mux.HandleFunc("POST /v1/tokens", func(w http.ResponseWriter, r *http.Request) { makeToken(s.Fleet, w, r) })
 	mux.HandleFunc("POST /v1/suspensions", s.suspend)
 	mux.HandleFunc("POST /v1/apply", s.apply)
 	mux.HandleFunc("DELETE /v1/suspensions", s.resume)
@@ -87,7 +87,15 @@ func (s *Server) answer(w http.ResponseWriter, what func() any) {
 	}
 }
 
-func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+// tokens is who makes join tokens.
+type tokens interface {
+	// Token makes a join token that is good for uses joins (0: any number) until it expires.
+	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
+	// TokenFor makes a join token for one minion by name, which may have joined before with a key that it lost.
+	TokenFor(ctx context.Context, minion string, validFor time.Duration) (string, error)
+}
+
+func makeToken(of tokens, w http.ResponseWriter, r *http.Request) {
 	uses, err := strconv.Atoi(r.FormValue("uses"))
 	valid, err2 := time.ParseDuration(r.FormValue("valid"))
 	if err := errors.Join(err, err2); err != nil {
@@ -96,9 +104,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	var t string
 	if minion := r.FormValue("minion"); minion != "" {
-		t, err = s.Fleet.TokenFor(r.Context(), minion, valid)
+		t, err = of.TokenFor(r.Context(), minion, valid)
 	} else {
-		t, err = s.Fleet.Token(r.Context(), uses, valid)
+		t, err = of.Token(r.Context(), uses, valid)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"time"
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
@@ -61,8 +60,6 @@ type Fleet interface {
 	SetAssignments(map[string]assignment.Assignment)
 	// Logs streams a container's log from the minion that has the instance.
 	Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error)
-	// Token makes a join token that is good for uses joins (0: any number) until it expires.
-	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
-	// TokenFor makes a join token for one minion by name, which may have joined before with a key that it lost.
-	TokenFor(ctx context.Context, minion string, validFor time.Duration) (string, error)
+
+	tokens
 }

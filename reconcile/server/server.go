@@ -182,6 +182,9 @@ func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*
 	}
 	if s.set == nil { // what is in force stays in force
 		in.Revision, in.Set = s.saved.Applied, s.saved.Accepted
+		if !s.saved.Recovered.IsZero() { // which revision that is, is not known
+			in.Revision, in.Set = reconcile.Revision{}, nil
+		}
 	}
 	for name, m := range in.Minions {
 		if m.LastSeen.IsZero() { // silence counts from when this server could have heard of it

@@ -34,6 +34,7 @@ type ToAgent struct {
 	//	*ToAgent_Work
 	//	*ToAgent_Certificate
 	//	*ToAgent_LogOpen
+	//	*ToAgent_KeptRequest
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -128,6 +129,15 @@ func (x *ToAgent) GetLogOpen() *LogOpen {
 	return nil
 }
 
+func (x *ToAgent) GetKeptRequest() *KeptRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_KeptRequest); ok {
+			return x.KeptRequest
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -152,6 +162,10 @@ type ToAgent_LogOpen struct {
 	LogOpen *LogOpen `protobuf:"bytes,7,opt,name=log_open,json=logOpen,proto3,oneof"`
 }
 
+type ToAgent_KeptRequest struct {
+	KeptRequest *KeptRequest `protobuf:"bytes,8,opt,name=kept_request,json=keptRequest,proto3,oneof"`
+}
+
 func (*ToAgent_Welcome) isToAgent_Body() {}
 
 func (*ToAgent_Table) isToAgent_Body() {}
@@ -161,6 +175,8 @@ func (*ToAgent_Work) isToAgent_Body() {}
 func (*ToAgent_Certificate) isToAgent_Body() {}
 
 func (*ToAgent_LogOpen) isToAgent_Body() {}
+
+func (*ToAgent_KeptRequest) isToAgent_Body() {}
 
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -360,6 +376,7 @@ type FromAgent struct {
 	//	*FromAgent_Report
 	//	*FromAgent_Heartbeat
 	//	*FromAgent_SigningRequest
+	//	*FromAgent_Kept
 	Body          isFromAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -447,6 +464,15 @@ func (x *FromAgent) GetSigningRequest() *SigningRequest {
 	return nil
 }
 
+func (x *FromAgent) GetKept() *Update {
+	if x != nil {
+		if x, ok := x.Body.(*FromAgent_Kept); ok {
+			return x.Kept
+		}
+	}
+	return nil
+}
+
 type isFromAgent_Body interface {
 	isFromAgent_Body()
 }
@@ -471,6 +497,10 @@ type FromAgent_SigningRequest struct {
 	SigningRequest *SigningRequest `protobuf:"bytes,5,opt,name=signing_request,json=signingRequest,proto3,oneof"`
 }
 
+type FromAgent_Kept struct {
+	Kept *Update `protobuf:"bytes,6,opt,name=kept,proto3,oneof"` // a part of the answer to a KeptRequest: JSON of the assignment and the table that the agent keeps
+}
+
 func (*FromAgent_Hello) isFromAgent_Body() {}
 
 func (*FromAgent_Ack) isFromAgent_Body() {}
@@ -480,6 +510,8 @@ func (*FromAgent_Report) isFromAgent_Body() {}
 func (*FromAgent_Heartbeat) isFromAgent_Body() {}
 
 func (*FromAgent_SigningRequest) isFromAgent_Body() {}
+
+func (*FromAgent_Kept) isFromAgent_Body() {}
 
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -902,6 +934,43 @@ func (x *JoinReply) GetAuthority() []byte {
 	return nil
 }
 
+// KeptRequest asks an agent for what it goes on with while the server is away.
+type KeptRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptRequest) Reset() {
+	*x = KeptRequest{}
+	mi := &file_link_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptRequest) ProtoMessage() {}
+
+func (x *KeptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptRequest.ProtoReflect.Descriptor instead.
+func (*KeptRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{12}
+}
+
 type LogOpen struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -916,7 +985,7 @@ type LogOpen struct {
 
 func (x *LogOpen) Reset() {
 	*x = LogOpen{}
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +997,7 @@ func (x *LogOpen) String() string {
 func (*LogOpen) ProtoMessage() {}
 
 func (x *LogOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[12]
+	mi := &file_link_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1010,7 @@ func (x *LogOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogOpen.ProtoReflect.Descriptor instead.
 func (*LogOpen) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{12}
+	return file_link_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogOpen) GetId() uint64 {
@@ -997,7 +1066,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1078,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[13]
+	mi := &file_link_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1091,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{13}
+	return file_link_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogChunk) GetId() uint64 {
@@ -1054,7 +1123,7 @@ type LogDone struct {
 
 func (x *LogDone) Reset() {
 	*x = LogDone{}
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1135,7 @@ func (x *LogDone) String() string {
 func (*LogDone) ProtoMessage() {}
 
 func (x *LogDone) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1148,7 @@ func (x *LogDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogDone.ProtoReflect.Descriptor instead.
 func (*LogDone) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{14}
+	return file_link_proto_rawDescGZIP(), []int{15}
 }
 
 var File_link_proto protoreflect.FileDescriptor
@@ -1087,14 +1156,15 @@ var File_link_proto protoreflect.FileDescriptor
 const file_link_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"link.proto\x12\x12reconciler.link.v1\"\xc5\x02\n" +
+	"link.proto\x12\x12reconciler.link.v1\"\x8b\x03\n" +
 	"\aToAgent\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
 	"\awelcome\x18\x02 \x01(\v2\x1b.reconciler.link.v1.WelcomeH\x00R\awelcome\x122\n" +
 	"\x05table\x18\x03 \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x05table\x120\n" +
 	"\x04work\x18\x04 \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x04work\x12C\n" +
 	"\vcertificate\x18\x06 \x01(\v2\x1f.reconciler.link.v1.CertificateH\x00R\vcertificate\x128\n" +
-	"\blog_open\x18\a \x01(\v2\x1b.reconciler.link.v1.LogOpenH\x00R\alogOpenB\x06\n" +
+	"\blog_open\x18\a \x01(\v2\x1b.reconciler.link.v1.LogOpenH\x00R\alogOpen\x12D\n" +
+	"\fkept_request\x18\b \x01(\v2\x1f.reconciler.link.v1.KeptRequestH\x00R\vkeptRequestB\x06\n" +
 	"\x04body\"?\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
@@ -1111,13 +1181,14 @@ const file_link_proto_rawDesc = "" +
 	"\x04part\x18\x04 \x01(\rR\x04part\x12\x14\n" +
 	"\x05parts\x18\x05 \x01(\rR\x05parts\x12\x1a\n" +
 	"\bencoding\x18\x06 \x01(\rR\bencoding\x12\x18\n" +
-	"\apayload\x18\a \x01(\fR\apayload\"\xb1\x02\n" +
+	"\apayload\x18\a \x01(\fR\apayload\"\xe3\x02\n" +
 	"\tFromAgent\x121\n" +
 	"\x05hello\x18\x01 \x01(\v2\x19.reconciler.link.v1.HelloH\x00R\x05hello\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x17.reconciler.link.v1.AckH\x00R\x03ack\x124\n" +
 	"\x06report\x18\x03 \x01(\v2\x1a.reconciler.link.v1.ReportH\x00R\x06report\x127\n" +
 	"\theartbeat\x18\x04 \x01(\v2\x17.reconciler.link.v1.AckH\x00R\theartbeat\x12M\n" +
-	"\x0fsigning_request\x18\x05 \x01(\v2\".reconciler.link.v1.SigningRequestH\x00R\x0esigningRequestB\x06\n" +
+	"\x0fsigning_request\x18\x05 \x01(\v2\".reconciler.link.v1.SigningRequestH\x00R\x0esigningRequest\x120\n" +
+	"\x04kept\x18\x06 \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x04keptB\x06\n" +
 	"\x04body\"\xd6\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12!\n" +
@@ -1149,7 +1220,8 @@ const file_link_proto_rawDesc = "" +
 	"public_key\x18\x04 \x01(\fR\tpublicKey\"K\n" +
 	"\tJoinReply\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1c\n" +
-	"\tauthority\x18\x02 \x01(\fR\tauthority\"\x9b\x01\n" +
+	"\tauthority\x18\x02 \x01(\fR\tauthority\"\r\n" +
+	"\vKeptRequest\"\x9b\x01\n" +
 	"\aLogOpen\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x1c\n" +
@@ -1179,7 +1251,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_link_proto_goTypes = []any{
 	(*ToAgent)(nil),        // 0: reconciler.link.v1.ToAgent
 	(*Welcome)(nil),        // 1: reconciler.link.v1.Welcome
@@ -1193,36 +1265,39 @@ var file_link_proto_goTypes = []any{
 	(*Certificate)(nil),    // 9: reconciler.link.v1.Certificate
 	(*JoinRequest)(nil),    // 10: reconciler.link.v1.JoinRequest
 	(*JoinReply)(nil),      // 11: reconciler.link.v1.JoinReply
-	(*LogOpen)(nil),        // 12: reconciler.link.v1.LogOpen
-	(*LogChunk)(nil),       // 13: reconciler.link.v1.LogChunk
-	(*LogDone)(nil),        // 14: reconciler.link.v1.LogDone
+	(*KeptRequest)(nil),    // 12: reconciler.link.v1.KeptRequest
+	(*LogOpen)(nil),        // 13: reconciler.link.v1.LogOpen
+	(*LogChunk)(nil),       // 14: reconciler.link.v1.LogChunk
+	(*LogDone)(nil),        // 15: reconciler.link.v1.LogDone
 }
 var file_link_proto_depIdxs = []int32{
 	1,  // 0: reconciler.link.v1.ToAgent.welcome:type_name -> reconciler.link.v1.Welcome
 	3,  // 1: reconciler.link.v1.ToAgent.table:type_name -> reconciler.link.v1.Update
 	3,  // 2: reconciler.link.v1.ToAgent.work:type_name -> reconciler.link.v1.Update
 	9,  // 3: reconciler.link.v1.ToAgent.certificate:type_name -> reconciler.link.v1.Certificate
-	12, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
-	2,  // 5: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
-	5,  // 6: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
-	6,  // 7: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
-	7,  // 8: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
-	6,  // 9: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
-	8,  // 10: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
-	6,  // 11: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
-	2,  // 12: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
-	2,  // 13: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
-	4,  // 14: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
-	10, // 15: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
-	13, // 16: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
-	0,  // 17: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
-	11, // 18: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
-	14, // 19: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
-	17, // [17:20] is the sub-list for method output_type
-	14, // [14:17] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
+	12, // 5: reconciler.link.v1.ToAgent.kept_request:type_name -> reconciler.link.v1.KeptRequest
+	2,  // 6: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
+	5,  // 7: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
+	6,  // 8: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
+	7,  // 9: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
+	6,  // 10: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
+	8,  // 11: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
+	3,  // 12: reconciler.link.v1.FromAgent.kept:type_name -> reconciler.link.v1.Update
+	6,  // 13: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
+	2,  // 14: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
+	2,  // 15: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
+	4,  // 16: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
+	10, // 17: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
+	14, // 18: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
+	0,  // 19: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
+	11, // 20: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
+	15, // 21: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
+	19, // [19:22] is the sub-list for method output_type
+	16, // [16:19] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -1236,6 +1311,7 @@ func file_link_proto_init() {
 		(*ToAgent_Work)(nil),
 		(*ToAgent_Certificate)(nil),
 		(*ToAgent_LogOpen)(nil),
+		(*ToAgent_KeptRequest)(nil),
 	}
 	file_link_proto_msgTypes[4].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
@@ -1243,6 +1319,7 @@ func file_link_proto_init() {
 		(*FromAgent_Report)(nil),
 		(*FromAgent_Heartbeat)(nil),
 		(*FromAgent_SigningRequest)(nil),
+		(*FromAgent_Kept)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1250,7 +1327,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
