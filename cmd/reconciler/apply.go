@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/client"
@@ -116,10 +117,7 @@ func held(ctx context.Context, cl *client.Client) (in reconcile.Input, err error
 // confirmed asks on a terminal. Where there is none that is an error, because nobody can answer.
 func confirmed(in io.Reader, w io.Writer) (bool, error) {
 	if f, ok := in.(*os.File); ok {
-		if i, err := f.Stat(); err != nil || i.Mode()&os.ModeCharDevice == 0 {
-			ok = false
-		}
-		if !ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
 			return false, hinted{errors.New("there is no terminal to ask on, and nothing was applied"), "look at the plan, then say --yes, or --plan HASH"}
 		}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,6 +39,15 @@ func TestApplyVerb(t *testing.T) {
 	check("diff --held of a revision", "", "--held takes no revision", 2, "diff", "--held", "main")
 	check("diff --held --live", "", "exclude each other", 2, "diff", "--held", "--live")
 	check("an answer that is no", "Plan hash: "+hash(shown), "Only yes is a yes: reconciler: not applied", 1, "apply")
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = null.Close() }()
+	var out, errs bytes.Buffer
+	if code := run([]string{"reconciler", "apply", "--server", socket}, null, &out, &errs); code != 2 || !strings.Contains(errs.String(), "hint: look at the plan, then say --yes") {
+		t.Errorf("without a terminal: exit %d: %s", code, errs.String())
+	}
 	check("a hash that is none", "", "a hash has 12 digits at least", 2, "apply", "--plan", "nonsense")
 	check("an empty hash", "", "`reconciler diff --held` shows", 2, "apply", "--plan=")
 	check("an unknown hash", "", "there is no plan sha256:0123456789ab among those", 1, "apply", "--plan", "0123456789ab")

@@ -150,6 +150,9 @@ func checkDeclared(set *schema.Set, k schema.Key) error {
 	var near []candidate
 	look := func(x schema.Key) {
 		far := load.Distance(strings.ToLower(x.Name), strings.ToLower(k.Name))
+		if far == 2 && letters(x.Name) == letters(k.Name) { // two that changed places
+			far = 1
+		}
 		if far <= max(1, len(k.Name)/3) {
 			if x.Kind != k.Kind || x.Namespace != k.Namespace {
 				far++
@@ -176,6 +179,13 @@ func checkDeclared(set *schema.Set, k schema.Key) error {
 		hint = "did you mean " + strings.Join(names, " or ") + "?"
 	}
 	return hinted{fmt.Errorf("the revision in force declares no %s", k), hint}
+}
+
+// letters are those of a name, sorted.
+func letters(name string) string {
+	b := []byte(strings.ToLower(name))
+	slices.Sort(b)
+	return string(b)
 }
 
 // suspended is what the status says of an object that is suspended, for a cell of a table; "" if it is not.

@@ -22,6 +22,7 @@ func TestSuspendVerb(t *testing.T) {
 	}{
 		{"no reason", "suspend", "pod/db", 2, "", "--reason is missing"},
 		{"a name that is nearly right", "suspend", "pod/dv --reason x", 2, "", "hint: did you mean Pod/db?"},
+		{"two letters that changed places", "suspend", "rc/wbe --reason x", 2, "", "hint: did you mean ReplicationController/web?"},
 		{"the wrong kind", "suspend", "pod/web --reason x", 2, "", "hint: did you mean ReplicationController/web?"},
 		{"another namespace", "suspend", "pod/db -n team --reason x", 2, "", "hint: did you mean Pod/db?"},
 		{"nothing like it", "suspend", "pod/elsewhere --reason x", 2, "", "list what is declared"},
