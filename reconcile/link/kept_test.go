@@ -20,8 +20,8 @@ func TestKept(t *testing.T) {
 	}
 	table := &assignment.Table{Fleet: fleetID, Generation: assignment.Generation{Epoch: 7, Counter: 9}}
 	c, stop := f.agent("m1")
-	c.config.Kept = func() (*assignment.Assignment, *assignment.Table) { return work, table }
 	stop()
+	c.config.Kept = func() (*assignment.Assignment, *assignment.Table) { return work, table }
 	f.run(c)
 	f.eventually("m1 is connected", func() bool { return f.Minions()["m1"].Connected })
 	if k := f.Kept(); len(k) > 0 {
@@ -48,10 +48,8 @@ func TestKept(t *testing.T) {
 // TestKeptOfAnotherMinion: a minion speaks for itself alone.
 func TestKeptOfAnotherMinion(t *testing.T) {
 	f := newFixture(t, nil)
-	f.stop()
-	f.recover = true
-	f.start(2, nil)
-	c, _ := f.agent("m1")
+	c, stop := f.agent("m1")
+	stop()
 	c.config.Kept = func() (*assignment.Assignment, *assignment.Table) {
 		return &assignment.Assignment{Fleet: fleetID, Minion: "m2"}, nil
 	}

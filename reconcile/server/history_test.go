@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 // shelf models where outcomes and plans are kept. While down it refuses all.
 type shelf struct {
+	mu       sync.Mutex
 	down     bool
 	outcomes map[uint64]reconcile.Outcome
 	plans    map[uint64][]byte
@@ -23,6 +25,8 @@ type shelf struct {
 var errDown = errors.New("shelf is down")
 
 func (h *shelf) Outcomes(context.Context) (all []reconcile.Outcome, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.down {
 		return nil, errDown
 	}
@@ -35,6 +39,8 @@ func (h *shelf) Outcomes(context.Context) (all []reconcile.Outcome, err error) {
 }
 
 func (h *shelf) PutOutcome(_ context.Context, o reconcile.Outcome) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.down {
 		return errDown
 	}
@@ -43,6 +49,8 @@ func (h *shelf) PutOutcome(_ context.Context, o reconcile.Outcome) error {
 }
 
 func (h *shelf) PutPlan(_ context.Context, n uint64, b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.down {
 		return 0, errDown
 	}
@@ -50,9 +58,22 @@ func (h *shelf) PutPlan(_ context.Context, n uint64, b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (h *shelf) Plan(_ context.Context, n uint64) ([]byte, error) { return h.plans[n], nil }
+func (h *shelf) Plan(_ context.Context, n uint64) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.plans[n], nil
+}
+
+// answers tells whether it is to answer.
+func (h *shelf) answers(ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.down = !ok
+}
 
 func (h *shelf) DropOutcomes(_ context.Context, numbers []uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.down {
 		return errDown
 	}
@@ -87,13 +108,13 @@ func TestHistory(t *testing.T) {
 		settle(time.Minute)
 		w.push("c2", map[string]string{"a": "bad"})
 		settle(time.Minute)
-		h.down = true
+		h.answers(false)
 		w.push("c3", map[string]string{"a": "i:3"})
 		settle(time.Minute)
 		if st := s.Status(); st.Outcome == nil || st.Outcome.Ending != reconcile.Applied || st.Outcome.Revision.Hash != "c3" {
 			t.Errorf("while nothing can be kept, the outcome is %+v", st.Outcome)
 		}
-		h.down = false
+		h.answers(true)
 		settle(time.Minute)
 		if got, want := h.String(), "1 c1 applied, 2 c2 refused, 3 c3 applied"; got != want {
 			t.Errorf("kept %q, want %q", got, want)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 // answering are agents of which some have answered.
 type answering struct {
+	mu      sync.Mutex
 	minions []string
 	kept    []string
 	changed chan struct{}
@@ -28,6 +30,8 @@ func (a *answering) Minions() map[string]reconcile.Minion {
 }
 
 func (a *answering) Kept() map[string]reconcile.Kept {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	out := map[string]reconcile.Kept{}
 	for _, n := range a.kept {
 		out[n] = reconcile.Kept{}
@@ -68,7 +72,12 @@ func TestGathering(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := &answering{minions: strings.Fields(c.minions), changed: make(chan struct{}, 1)}
 				for name, after := range c.answers {
-					time.AfterFunc(after, func() { a.kept = append(a.kept, name); a.changed <- struct{}{} })
+					time.AfterFunc(after, func() {
+						a.mu.Lock()
+						a.kept = append(a.kept, name)
+						a.mu.Unlock()
+						a.changed <- struct{}{}
+					})
 				}
 				began := time.Now()
 				g := &Gathering{Agents: a, Known: strings.Fields(c.known), Empty: c.empty, Enough: c.enough, Wait: time.Minute}
