@@ -51,7 +51,7 @@ func TestSuspend(t *testing.T) {
 			{"two ends", "POST", "kind=Pod&namespace=default&name=a&reason=why&for=2h&until=noon", "400 for and until exclude each other"},
 			{"a name of two lines", "POST", "kind=Pod&namespace=default&name=a&reason=why&as=a%0Ab", "400 as: "},
 			{"what is not suspended", "DELETE", "kind=Pod&namespace=default&name=a", "409 resume Pod/a: it is not suspended"},
-			{"all of it", "POST", "kind=Pod&namespace=default&name=a&reason=INC-7&for=2h&as=ada", `200 {"reason":"INC-7","owner":"ada"`},
+			{"all of it", "POST", "kind=Pod&namespace=default&name=a&reason=INC-7&for=7205s&as=ada", `200 {"reason":"INC-7","owner":"ada"`},
 			{"without an end", "POST", "kind=Pod&namespace=default&name=b&reason=hold", "200 "},
 		} {
 			if got := ask(t, s, c.method, "/v1/suspensions?"+c.query); !strings.HasPrefix(got, c.want) {
@@ -68,7 +68,7 @@ func TestSuspend(t *testing.T) {
 		if got := w.running(t); got != "a=i:1 b=i:1" || s.Status().Applied.Hash != "c2" {
 			t.Errorf("runs %q at %s", got, s.Status().Applied.Hash)
 		}
-		settle(time.Hour + time.Minute)
+		settle(time.Hour + 10*time.Second) // a step comes every 30 s in any case
 		if got := w.running(t); got != "a=i:2 b=i:1" {
 			t.Errorf("runs %q when the time is over", got)
 		}
