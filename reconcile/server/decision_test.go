@@ -68,7 +68,11 @@ func TestSuspend(t *testing.T) {
 		if got := w.running(t); got != "a=i:1 b=i:1" || s.Status().Applied.Hash != "c2" {
 			t.Errorf("runs %q at %s", got, s.Status().Applied.Hash)
 		}
-		settle(time.Hour + 10*time.Second) // a step comes every 30 s in any case
+		settle(time.Hour + 10*time.Second)
+		if o := objectStatus(t, s, "Pod/a"); o.Suspended != nil { // a step comes every 30 s in any case
+			t.Errorf("it is still suspended: %s", o.Suspended)
+		}
+		settle(time.Minute)
 		if got := w.running(t); got != "a=i:2 b=i:1" {
 			t.Errorf("runs %q when the time is over", got)
 		}
