@@ -92,13 +92,23 @@ func (c *step) noteSuspensions() {
 	}
 	said := map[string]Suspension{}
 	note := func(k schema.Key, m *schema.Meta) {
-		if s, ok := c.st.Suspensions[k.String()]; ok && (s.Until.IsZero() || s.Until.After(c.now)) {
-			said[k.String()], c.suspended[k] = s, s
+		var s Suspension
+		ok := false
+		if len(c.st.Suspensions) > 0 {
+			if s, ok = c.st.Suspensions[k.String()]; ok && !s.Until.IsZero() && !s.Until.After(c.now) {
+				ok = false
+			} else if ok {
+				said[k.String()] = s
+			}
 		}
-		if s, ok := c.inGit(k, m); ok {
-			c.suspended[k] = s
+		if git, is := c.inGit(k, m); is {
+			s, ok = git, true
 		}
-		if s, ok := c.suspended[k]; ok && !s.Until.IsZero() {
+		if !ok {
+			return
+		}
+		c.suspended[k] = s
+		if !s.Until.IsZero() {
 			c.wakeAt(s.Until)
 		}
 	}
