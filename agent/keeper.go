@@ -63,6 +63,13 @@ func (k *keeper) assignment() *assignment.Assignment {
 	return k.kept.Assignment
 }
 
+// Kept is the assignment and the table that are in force here, and on disk; nil where there is none. They are not changed.
+func (a *Agent) Kept() (*assignment.Assignment, *assignment.Table) {
+	a.keep.mu.Lock()
+	defer a.keep.mu.Unlock()
+	return a.keep.kept.Assignment, a.keep.kept.Table
+}
+
 // replace saves next and makes it the kept one.
 func (k *keeper) replace(next kept) (problem string) {
 	if err := next.save(k.disk); err != nil {

@@ -7,16 +7,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/schema"
 )
 
-// accept takes the revision into force, unless the deletion fuse stalls it or a network cannot change. It
-// is judged by the settings that were in force before it; from here on, its own are.
+// accept takes the revision into force, unless the deletion fuse stalls it, a network cannot change, or it waits to be
+// approved. It is judged by the settings that were in force before it; from here on, its own are.
 func (c *step) accept() {
 	c.set = c.st.Accepted
-	if c.in.Set == nil || c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
+	known := c.st.Recovered.IsZero()
+	if !known {
+		c.set = nil // Accepted was in force, and perhaps is not any more
+	}
+	if c.in.Set == nil || known && c.in.Revision.same(c.st.Applied) && c.st.Accepted != nil {
 		return
 	}
 	next := c.base.With(c.in.Set.Cluster())
@@ -27,11 +32,15 @@ func (c *step) accept() {
 		c.st, c.ownObjects, c.renamed, c.plan.Changes = before, own, nil, nil
 		return
 	}
+	if c.plan.Held = c.unapproved(); c.plan.Held != "" {
+		return
+	}
 	c.changeSettings(next)
 	c.set, c.of = c.in.Set, c.ahead
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.keepServices()
 	c.st.Applied.Trailers = nil
+	c.st.Recovered = time.Time{}
 }
 
 // protected says why a set must not lack objects that the one in force protects; "" if it has them all, or trailers name

@@ -2,8 +2,6 @@ package reconcile
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -74,7 +72,7 @@ type step struct {
 	strays        []stray
 	wanted        []want                            // see wants; nil until they were asked for
 	rollouts      map[string]*rollout               // by controller
-	suspended     map[schema.Key]suspension         // pods and controllers for which nothing is done
+	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
 	was, of       *derived                          // of the sets in force before this step and now
 	ahead         *derived                          // of the set that is about to come into force
 	busy          []*workload                       // see findBusy; in the order of their keys
@@ -130,20 +128,20 @@ func newStep(in Input) *step {
 	return c
 }
 
-// behind tells whether a minion has heard of a newer epoch than this state's: then the store is an old copy, and planning
-// from it would undo what was decided since. It is noted in the state, because epochs rise with every start and would hide
+// behind tells whether a minion has heard of what this state does not know: then the store is an old copy, and planning from
+// it would undo what was decided since. It is noted in the state, because epochs rise with every start and would hide
 // it.
 func (c *step) behind() string {
 	for _, name := range c.names {
 		m := c.in.Minions[name]
-		if e := max(m.Table.Epoch, m.Work.Epoch); e > c.st.Epoch && e > c.st.Superseded {
+		if e := max(m.Table.Epoch, m.Work.Epoch); c.st.behindBy(m.Table, m.Work) && e > c.st.Superseded {
 			c.st.Superseded = e
 		}
 	}
 	if c.st.Superseded == 0 {
 		return ""
 	}
-	return fmt.Sprintf("a minion has heard of epoch %d, which this server's store never reached: the store is an old copy. Nothing is planned; restore the newer store", c.st.Superseded)
+	return fmt.Sprintf("a minion has heard of a plan of epoch %d that is not in this server's store: the store is an old copy. Nothing is planned; restore the newer store, or start the server with --recover", c.st.Superseded)
 }
 
 // quorate tells whether at least half of the minions are seen, and have been for so long that the others' silence is their
@@ -587,13 +585,8 @@ func (c *step) next() uint64 {
 	return c.st.Sequence
 }
 
-// uid is a new unique id, in the shape of a UUID of version 8 (RFC 9562 section 5.8).
-func (c *step) uid() string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s %d", c.st.Fleet, c.next()))
-	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80
-	s := hex.EncodeToString(h[:16])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-}
+// uid is a new unique id.
+func (c *step) uid() string { return uid(c.st.Fleet, c.next()) }
 
 func (c *step) warn(format string, args ...any) {
 	c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf(format, args...))

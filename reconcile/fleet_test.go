@@ -31,6 +31,8 @@ type fleet struct {
 
 	in   reconcile.Input // of the last step
 	plan reconcile.Plan  // of the last step
+
+	outcomes []reconcile.Outcome // after the last step
 }
 
 // agent is one minion of the model.
@@ -97,6 +99,7 @@ func (f *fleet) step() reconcile.Plan {
 	f.in = f.input()
 	f.plan = reconcile.Compute(f.in)
 	f.state = f.plan.State
+	f.outcomes, _ = reconcile.Follow(f.outcomes, f.in, f.plan, reconcile.Summarize(f.in, f.plan))
 	if f.plan.Table.Fleet == "" {
 		return f.plan
 	}

@@ -98,6 +98,9 @@ type Settings struct {
 	NoRollback bool          `json:"noRollback,omitempty"`
 	Progress   time.Duration `json:"progress,omitempty"`
 
+	// Manual has each new revision wait until people approve its plan.
+	Manual bool `json:"manual,omitempty"`
+
 	// Fixed are the settings that Git cannot change because the server was told them: by their names in a Cluster object
 	// ("portalNet"), with how it was told ("--portal-net").
 	Fixed map[string]string `json:"fixed,omitempty"`

@@ -15,6 +15,7 @@ type Plan struct {
 	Assignments map[string]assignment.Assignment `json:"assignments"` // by minion; Generation is left zero, the server numbers them
 	Changes     []Change                         `json:"changes,omitempty"`
 	Stalled     string                           `json:"stalled,omitempty"`  // why Revision is not taken into force: the fuse
+	Held        string                           `json:"held,omitempty"`     // why Revision is not taken into force: nobody approved it yet
 	Warnings    []string                         `json:"warnings,omitempty"` // for people, sorted
 	Wake        time.Time                        `json:"wake,omitzero"`      // when time alone changes the answer; zero: never
 }

@@ -21,7 +21,8 @@ const (
 	CodeDisplaced   Code = "displaced"      // Delete: a pod of a higher priority takes its place
 	CodeNotInGit    Code = "not-in-git"     // Delete
 	CodeSuperseded  Code = "superseded"     // Delete: another instance stands in its place
-	CodeRouted      Code = "routed"         // Route: its addresses or endpoints change
+	CodeRouted      Code = "routed"         // Route: its addresses or ports change
+	CodeEndpoints   Code = "endpoints"      // Route: only which endpoints are ready
 	CodeNotRouted   Code = "not-routed"     // Create of a service that this release cannot route
 	CodeMeta        Code = "metadata"       // Update: labels or annotations
 	CodeSettings    Code = "settings"       // Update of the Cluster object
@@ -39,7 +40,7 @@ const (
 	CodeFailing      Code = "failing"       // it starts and ends, or does not start
 	CodeRefused      Code = "refused"       // it can never be done as declared
 	CodeInTurn       Code = "in-turn"       // another change comes first
-	CodeSuspended    Code = "suspended"     // people said so in Git
+	CodeSuspended    Code = "suspended"     // people said so, in Git or by the command line
 	CodeReportOnly   Code = "report-only"   // people want to be told, and nothing done
 )
 

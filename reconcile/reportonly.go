@@ -58,7 +58,7 @@ func (c *step) sayService(s *schema.Service) {
 	if kept == nil {
 		return
 	}
-	only := suspension{reason: s.Annotations[schema.AnnotationReportOnly], reportOnly: true}
+	only := Suspension{Reason: s.Annotations[schema.AnnotationReportOnly], ReportOnly: true}
 	ch := Change{Verb: Create, Object: s.Key(), Code: CodeNew, Reason: "new in Git, and not routed", Waiting: only.String(), WaitingCode: only.code(), Blocked: true}
 	if kept.Spec != nil {
 		ch.Verb, ch.Code, ch.Reason = Update, CodeSpecChanged, "the declared spec is not in force"
@@ -88,7 +88,7 @@ func diffService(from, to *schema.ServiceSpec) []Detail {
 }
 
 // sayHeld says what would be done for a pod for which nothing is to be done, and has an instance.
-func (c *step) sayHeld(w want, id string, s suspension) {
+func (c *step) sayHeld(w want, id string, s Suspension) {
 	b := c.binding(id)
 	ch := Change{Verb: Update, Object: w.key, Instance: id, Minion: b.Minion}
 	was, is := unheld(b.Annotations), unheld(w.annotations)

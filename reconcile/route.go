@@ -74,6 +74,7 @@ func (c *step) route() {
 		c.plan.Warnings, c.plan.Changes = append(c.plan.Warnings, is.warnings...), append(c.plan.Changes, is.changes...)
 	} else {
 		warned, changed := len(c.plan.Warnings), len(c.plan.Changes)
+		t.Services = c.st.Routes // where nobody knows what is declared
 		if c.set != nil {
 			t.Services = c.routes(is)
 		}
@@ -485,6 +486,7 @@ func (c *step) routeChanges(now []netproxy.Service) {
 		case addresses:
 			ch.Reason = fmt.Sprintf("port %d is reached at %s, was %s", k.port, words(y.Addresses), words(x.Addresses))
 		case endpoints:
+			ch.Code = CodeEndpoints
 			ch.Reason = fmt.Sprintf("port %d: %d ready endpoints, were %d", k.port, len(y.Endpoints), len(x.Endpoints))
 		default:
 			continue

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -31,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	minion NAME [cpu=2000 mem=1024 pods=100 pids=0 disk=0 label=k:v can=FEATURE]   a minion joins and reports
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
-//	status | instances | routes | records | variables POD  print
+//	status | instances | routes | records | outcomes | variables POD  print
 //	names                                                print what each instance is of, and by which names its agent knows it
 //	advance DURATION                                     time passes, without a step
 //	round                                                everything travels, agents act
@@ -41,9 +42,15 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	missing|found|crashing IMAGE                         of the registry, of the containers
 //	broken|mended POD                                    its container ends with exit code 137 again and again, runs again
 //	ended POD                                            its containers end for good
+//	suspend|resume KIND/NAME [for=DURATION] [REASON]     by the command line; a pod without its kind
+//	backup                                               keep what the store has
+//	restore | lose                                       start with that, or with an empty store
+//	recover [MINION ...]                                 start with --recover, and what these agents keep, or all
+//	git lost                                             cannot be read, until the next commit
+//	approve [HASH]                                       the plan of this hash, or that of now
 //	refused TEXT                                         the newest revision does not load
 //	restart [EPOCH]                                      of the server
-//	flags pod-net|drain-timeout=VALUE                    that the server was given
+//	flags pod-net|drain-timeout|apply=VALUE                   that the server was given
 //	found-instance MINION POD ID ADDRESS                 an instance that nothing knows of
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -78,6 +85,8 @@ type script struct {
 	f    *fleet
 	out  bytes.Buffer
 	held map[string]bool // "MINION what"
+
+	backup reconcile.State
 }
 
 func (s *script) run(text string) {
@@ -127,7 +136,11 @@ func (s *script) do(line string, words, body []string) {
 	case "plan":
 		s.say(line)
 		in := f.input()
-		if err := print.Plan(&s.out, in, reconcile.Compute(in), false); err != nil {
+		p := reconcile.Compute(in)
+		if p.Held != "" { // as diff does
+			_, p = reconcile.Preview(in)
+		}
+		if err := print.Plan(&s.out, in, p, false); err != nil {
 			s.t.Fatal(err)
 		}
 	case "step":
@@ -175,6 +188,29 @@ func (s *script) do(line string, words, body []string) {
 			fmt.Fprintf(&s.out, "%s uid %.8s created %s version %d", k, r.UID, r.Created.Format(time.TimeOnly), r.Version)
 			if r.Portal.IsValid() {
 				fmt.Fprintf(&s.out, " portal %s", r.Portal)
+			}
+			fmt.Fprintln(&s.out)
+		}
+	case "outcomes":
+		s.say(line)
+		for _, o := range f.outcomes {
+			fmt.Fprintf(&s.out, "%d %s %s", o.Number, o.Revision.Hash, o.Words())
+			for _, t := range []struct {
+				what string
+				at   time.Time
+			}{{"taken", o.Taken}, {"ended", o.Ended}} {
+				if !t.at.IsZero() {
+					fmt.Fprintf(&s.out, ", %s %s", t.what, t.at.Format("04:05"))
+				}
+			}
+			if o.By != "" {
+				fmt.Fprintf(&s.out, ", by %s", o.By)
+			}
+			if o.Plan != "" {
+				fmt.Fprintf(&s.out, ", %d objects", o.Objects)
+			}
+			if o.Reason != "" && o.Ending != reconcile.Superseded {
+				fmt.Fprintf(&s.out, ": %s", o.Reason)
 			}
 			fmt.Fprintln(&s.out)
 		}
@@ -245,6 +281,76 @@ func (s *script) do(line string, words, body []string) {
 			}
 		}
 		s.round()
+	case "suspend", "resume":
+		s.say(line)
+		k := schema.Key{Kind: schema.KindPod, Namespace: "default", Name: words[1]}
+		if kind, name, ok := strings.Cut(words[1], "/"); ok {
+			k.Kind, k.Name = schema.Kind(kind), name
+		}
+		var err error
+		if words[0] == "resume" {
+			f.state, err = reconcile.Resume(f.state, k)
+		} else {
+			n := reconcile.Suspension{Owner: "ada", Since: f.now}
+			n.Reason = strings.Join(words[2:], " ")
+			if text, ok := strings.CutPrefix(n.Reason, "for="); ok {
+				text, n.Reason, _ = strings.Cut(text, " ")
+				d, err := time.ParseDuration(text)
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				n.Until = f.now.Add(d)
+			}
+			f.state, err = reconcile.Suspend(f.state, k, n)
+		}
+		if err != nil {
+			fmt.Fprintln(&s.out, err)
+		}
+	case "backup":
+		s.backup = f.state
+	case "restore":
+		f.state = s.backup
+		f.restart()
+	case "lose":
+		f.state = reconcile.State{Fleet: "f1"}
+		f.restart()
+	case "git":
+		f.revision, f.set = reconcile.Revision{}, nil
+	case "recover":
+		s.say(line)
+		kept := map[string]reconcile.Kept{}
+		for name, a := range f.agents {
+			if len(words) > 1 && !slices.Contains(words, name) {
+				continue
+			}
+			work, table := a.work, a.routes
+			kept[name] = reconcile.Kept{Assignment: &work, Table: &table}
+		}
+		fmt.Fprintf(&s.out, "needed: %t\n", reconcile.NeedsRecovery(f.state, kept))
+		st, notes, err := reconcile.Recover(f.state, kept, f.settings, f.now)
+		if err != nil {
+			fmt.Fprintln(&s.out, err)
+		}
+		for _, n := range notes {
+			fmt.Fprintln(&s.out, n)
+		}
+		f.state = st
+		f.restart()
+	case "approve":
+		s.say(line)
+		in := f.input()
+		_, p := reconcile.Preview(in)
+		hash := reconcile.PlanHash(in.Revision, p.Changes)
+		if len(words) > 1 {
+			hash = words[1]
+		}
+		st, err := reconcile.Approve(in, hash, "ada")
+		if stale := (*reconcile.StaleError)(nil); errors.As(err, &stale) {
+			fmt.Fprintf(&s.out, "stale since %.19s\n", stale.Asked)
+		} else if err != nil {
+			fmt.Fprintln(&s.out, err)
+		}
+		f.state = st
 	case "refused":
 		f.attempt = reconcile.Attempt{Revision: reconcile.Revision{Hash: "bad", Ref: "main"}, Errors: []string{strings.Join(words[1:], " ")}, Since: f.now}
 		f.revision, f.set = f.state.Applied, f.state.Accepted
@@ -269,6 +375,8 @@ func (s *script) do(line string, words, body []string) {
 					s.t.Fatal(err)
 				}
 				f.settings.DrainTimeout, f.settings.Fixed = d, map[string]string{"drainTimeoutSeconds": "--drain-timeout"}
+			case "apply":
+				f.settings.Manual, f.settings.Fixed = v[0] == "manual", map[string]string{"apply": "--apply"}
 			default:
 				s.t.Fatalf("unknown flag %q", k)
 			}

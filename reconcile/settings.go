@@ -54,6 +54,7 @@ var settings = []setting{
 		func(s *Settings, c *schema.ClusterSpec) { s.NoRollback = c.Update.Rollback == rollbackOff }},
 	{"update.progressSeconds", func(c *schema.ClusterSpec) string { return showNumber(c.Update.ProgressSeconds) }, func(s *Settings) string { return showSeconds(cmp.Or(s.Progress, defaultProgress)) },
 		func(s *Settings, c *schema.ClusterSpec) { s.Progress = seconds(c.Update.ProgressSeconds) }},
+	{"apply", func(c *schema.ClusterSpec) string { return c.Apply }, showApply, func(s *Settings, c *schema.ClusterSpec) { s.Manual = c.Apply == applyManual }},
 
 	{"domain", func(c *schema.ClusterSpec) string { return c.Domain }, nil, nil},
 }
@@ -89,6 +90,16 @@ func showRollback(s *Settings) string {
 		return rollbackOff
 	}
 	return "on"
+}
+
+// applyManual has new revisions wait.
+const applyManual = "manual"
+
+func showApply(s *Settings) string {
+	if s.Manual {
+		return applyManual
+	}
+	return "auto"
 }
 
 func showNets(s *Settings) string {

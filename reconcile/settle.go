@@ -19,10 +19,11 @@ var ErrUnsettled = errors.New("the revision does not come to rest")
 // Settle is the input once its revision has been carried out, as far as that can be told from here: every connected minion
 // does at once what it is told, every image is there, whatever is started runs, nothing that runs ends, and what waits for
 // time has waited. The clock stands still. Minions that are not connected stay as they are, and what waits for them does, too.
-// The second value is what was still to be done then, all of it waiting for something else. The deletion fuse is open.
+// The second value is what was still to be done then, all of it waiting for something else. The deletion fuse is open, and nobody need approve it.
 func Settle(in Input) (Input, []Change, error) {
 	in.Minions = maps.Clone(in.Minions)
 	in.Revision.Trailers = []Trailer{{Key: TrailerAllowDelete, Value: "all"}}
+	in.State.Approved = &Approval{Revision: in.Revision}
 	quiet := 0
 	for left := 100; left > 0; left-- {
 		p := Compute(in)

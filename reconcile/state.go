@@ -28,6 +28,14 @@ type State struct {
 	Objects    map[string]Record        `json:"objects"`           // by schema.Key.String(): of every object in force
 	Minions    map[string]Node          `json:"minions"`           // by name
 	Resting    map[netip.Addr]time.Time `json:"resting,omitempty"` // freed addresses, until when
+	// Suspensions are those that people asked for by the command line, by schema.Key.String(); nil if there are none. What Git
+	// suspends is not among them.
+	Suspensions map[string]Suspension `json:"suspensions,omitempty"`
+	// Recovered is when the decisions were rebuilt from the agents', if no revision was taken into force since: then nobody knows
+	// which one is, and Accepted and Applied only tell by which settings the next is judged.
+	Recovered time.Time `json:"recovered,omitzero"`
+	// Approved is the last revision that people approved; nil if there is none.
+	Approved *Approval `json:"approved,omitempty"`
 
 	memo // says nothing that the other fields do not
 }

@@ -35,12 +35,23 @@ type Status struct {
 	Applied   Revision         `json:"applied,omitzero"`   // the revision in force
 	Except    int              `json:"except,omitempty"`   // so many objects of Applied are quarantined, and stay at an earlier spec
 	Errors    []string         `json:"errors,omitempty"`   // why Attempted is not in force
+	Held      *Held            `json:"held,omitempty"`     // Attempted waits for people; nil: it does not
+	Approved  *Approval        `json:"approved,omitempty"` // of Applied; nil: it needed none
+	Outcome   *Outcome         `json:"outcome,omitempty"`  // of Applied; nil: unknown
 	Warnings  []string         `json:"warnings,omitempty"`
 	Sync      Sync             `json:"sync"`   // of the whole: Synced when every object is and Attempted is Applied
 	Health    Health           `json:"health"` // the worst of all objects
 	Objects   []ObjectStatus   `json:"objects,omitempty"`
 	Instances []InstanceStatus `json:"instances,omitempty"`
 	Minions   []MinionStatus   `json:"minions,omitempty"`
+}
+
+// Held is a revision that waits to be approved.
+type Held struct {
+	Text    string   `json:"text"` // for people
+	Plan    string   `json:"plan"` // hash of what would be done
+	Count   int      `json:"changes"`
+	Changes []Change `json:"-"` // what would be done
 }
 
 // ObjectStatus is one declared object, or one that left Git and is not gone yet.
@@ -54,6 +65,8 @@ type ObjectStatus struct {
 	Portal   string          `json:"portal,omitempty"`  // of a service
 	Drift    []Code          `json:"drift,omitempty"`   // why it is not as it was, though nobody declared anything else
 	Position schema.Position `json:"position,omitzero"`
+
+	Suspended *Suspension `json:"suspended,omitempty"` // nil: it is not
 }
 
 // InstanceStatus joins a binding with what its minion reports of it.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"reconciler/reconcile/assignment"
 	"reconciler/schema"
@@ -22,13 +23,28 @@ func worse(a, b Health) int {
 func Summarize(in Input, p Plan) Status {
 	c := newStep(Input{Now: in.Now, Settings: in.Settings, State: p.State, Minions: in.Minions})
 	c.set = p.State.Accepted
+	if !p.State.Recovered.IsZero() {
+		c.set = nil
+	}
 	c.observe()
+	c.noteSuspensions()
 	s := Status{Time: in.Now, Attempted: in.Revision, Applied: p.State.Applied, Warnings: p.Warnings, Sync: Synced, Health: Healthy}
 	if p.Stalled != "" {
 		s.Errors = append(s.Errors, p.Stalled)
 	}
 	if len(in.Attempt.Errors) > 0 {
 		s.Attempted, s.Errors = in.Attempt.Revision, append(s.Errors, in.Attempt.Errors...)
+	}
+	if p.Held != "" {
+		_, next := preview(in, p)
+		s.Held = &Held{Text: p.Held, Plan: PlanHash(in.Revision, next.Changes), Count: len(next.Changes), Changes: next.Changes}
+	}
+	if t := p.State.Recovered; !t.IsZero() {
+		s.Applied = Revision{}
+		s.Errors = append(s.Errors, fmt.Sprintf("the decisions were rebuilt from the agents at %s: what runs goes on, and nothing is begun until a revision is taken into force", t.UTC().Format(time.RFC3339)))
+	}
+	if a := p.State.Approved; a != nil && a.Revision.same(p.State.Applied) {
+		s.Approved = a
 	}
 	changes, waits := map[schema.Key][]Change{}, map[string]string{}
 	for _, ch := range p.Changes {
@@ -57,7 +73,7 @@ func Summarize(in Input, p Plan) Status {
 			s.Health = o.Health
 		}
 	}
-	if len(s.Errors) > 0 {
+	if len(s.Errors) > 0 || s.Held != nil {
 		s.Sync = OutOfSync
 	}
 	for _, m := range s.Minions {
@@ -65,7 +81,7 @@ func Summarize(in Input, p Plan) Status {
 			s.Health = m.Health
 		}
 	}
-	if p.State.Applied.Hash == "" && len(s.Errors) == 0 {
+	if p.State.Applied.Hash == "" && len(s.Errors) == 0 && s.Held == nil {
 		s.Errors = []string{"no revision was applied yet"}
 		s.Sync = OutOfSync
 	}
@@ -190,9 +206,13 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 			out[i].Position = c.set.Positions[out[i].Key.String()]
 		}
 	}
+	why := "not in Git any more"
+	if c.set == nil {
+		why = "no revision is in force that could declare it"
+	}
 	for k, is := range byOwner {
 		if !declared[k] {
-			o := ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("not in Git any more; %d instances are still there", len(is))}
+			o := ObjectStatus{Key: k, Sync: OutOfSync, Health: Progressing, Reason: fmt.Sprintf("%s; %d instances are still there", why, len(is))}
 			for _, ch := range changes[k] {
 				if ch.Drift {
 					o.Drift, o.Reason = []Code{ch.Code}, "drift: "+ch.Reason
@@ -238,12 +258,12 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 	if len(changes) > 0 {
 		o.Sync = OutOfSync
 	}
+	if s, ok := c.suspended[k]; ok {
+		o.Suspended = &s
+		reasons = append(reasons, s.String())
+	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(ch Change) bool {
-		held := ch.WaitingCode == CodeSuspended || ch.WaitingCode == CodeReportOnly
-		if held { // as somebody wants it: not ill
-			reasons = append(reasons, ch.Waiting)
-		}
-		return held
+		return ch.WaitingCode == CodeSuspended || ch.WaitingCode == CodeReportOnly // as somebody wants it: not ill
 	})
 	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {
 		o.Sync = OutOfSync

@@ -21,6 +21,7 @@ type ClusterSpec struct {
 	DrainTimeoutSeconds *int64        `json:"drainTimeoutSeconds,omitempty"`
 	LostAfterSeconds    *int64        `json:"lostAfterSeconds,omitempty"`
 	RestSeconds         *int64        `json:"restSeconds,omitempty"`
+	Apply               string        `json:"apply,omitempty"` // "auto", "manual" or "": a new revision waits until people apply it
 	Update              ClusterUpdate `json:"update,omitzero"`
 }
 

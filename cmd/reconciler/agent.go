@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -128,11 +129,13 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	var kept atomic.Pointer[agent.Agent] // nil while it is being made
 	controller, err := link.NewClient(link.ClientConfig{
 		Server: o.server, Minion: o.name, Dir: filepath.Join(o.dir, "pki"), Token: o.token, Version: version(), Log: log, Boottime: agent.Boottime,
 		Logs: func(ctx context.Context, r assignment.LogRequest) (io.ReadCloser, error) {
 			return pods.Logs(ctx, r.Instance, r.Container, agent.LogOptions{Follow: r.Follow, Tail: r.Tail, Previous: r.Previous})
 		},
+		Kept: func() (*assignment.Assignment, *assignment.Table) { return kept.Load().Kept() }, // asked on a stream, and none is open yet
 	})
 	if err != nil {
 		return err
@@ -149,6 +152,7 @@ func (o *agentOptions) run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	kept.Store(a)
 	log.Info("agent started", "minion", o.name, "server", o.server)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return pods.Run(ctx) })

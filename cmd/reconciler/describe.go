@@ -111,6 +111,9 @@ func (v *view) describeObject(w io.Writer, k schema.Key) {
 		if o.Reason != "" {
 			line(w, "Reason", o.Reason)
 		}
+		if o.Suspended != nil {
+			line(w, "Suspended", suspension(*o.Suspended))
+		}
 		if o.Position.File != "" {
 			line(w, "Declared at", o.Position)
 		}
@@ -267,4 +270,18 @@ func (v *view) describeMinion(w io.Writer, m reconcile.MinionStatus) {
 	for _, p := range m.Problems {
 		line(w, "Problem", p)
 	}
+}
+
+// suspension is all that is known of one.
+func suspension(s reconcile.Suspension) string {
+	text := s.Reason
+	if s.Owner != "" {
+		text += fmt.Sprintf(" (by %s since %s", s.Owner, when(s.Since))
+	} else {
+		text += " (in Git"
+	}
+	if !s.Until.IsZero() {
+		text += ", until " + when(s.Until)
+	}
+	return text + ")"
 }

@@ -27,7 +27,7 @@ import (
 type diffOptions struct {
 	server, snapshot, path, source, output, save string
 	tags, without, drain, add                    []string
-	live, json, exitCode                         bool
+	live, held, json, exitCode                   bool
 	salt                                         []byte // of the snapshot, if its secrets are masked
 }
 
@@ -41,7 +41,8 @@ on the way; and the plan's hash. Nothing is changed.
 
 Without an argument the plan is for the files of the working tree (tracked and unignored); REV is a branch, tag or commit
 of this repository; FOLDER is a folder of manifests. With --live it is for the revision in force: what has drifted, or is
-still under way. A..B is the plan of B for the fleet as it would be once A was carried out: every connected minion did what
+still under way. With --held it is for the newest revision that the server has seen, which waits for "reconciler apply" or for
+a trailer. A..B is the plan of B for the fleet as it would be once A was carried out: every connected minion did what
 it was told, and every image was there. If that leaves something to do, it is said; if A comes to no rest, it is an error.
 
 --without, --drain and --add-minion change the fleet and not the manifests: a minion that is lost for good, that is cordoned
@@ -58,6 +59,7 @@ Exit codes: 0 nothing would change, or --exit-code=false; 1 something would, if 
   reconciler diff HEAD~1
   reconciler diff v1..v2
   reconciler diff --live --without m3
+  reconciler diff --held
   reconciler diff --drain m2 --add-minion name=m9,cpu=4,memory=8Gi,pods=110,label=zone:b
   reconciler diff --snapshot fleet.json main
   reconciler diff -o json main | jq '.changes[].code'`,
@@ -70,6 +72,7 @@ Exit codes: 0 nothing would change, or --exit-code=false; 1 something would, if 
 	f.StringVar(&o.source, "source", "", "which of the fleet's sources this tree is")
 	f.StringArrayVar(&o.tags, "tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated (default: the server's)")
 	f.BoolVar(&o.live, "live", false, "what is to be done for the revision in force")
+	f.BoolVar(&o.held, "held", false, "what the revision would do that waits to be applied")
 	f.StringArrayVar(&o.without, "without", nil, "a minion that is lost and does not come back; may be repeated")
 	f.StringArrayVar(&o.drain, "drain", nil, "a minion that is cordoned and drained; may be repeated")
 	f.StringArrayVar(&o.add, "add-minion", nil, "a minion that is new, as name=NAME,cpu=4,memory=8Gi,pods=110,label=KEY:VALUE; may be repeated")
@@ -117,24 +120,13 @@ func printPlan(cmd *cobra.Command, in reconcile.Input, output string) (changes b
 	if err != nil {
 		return false, err
 	}
-	if plan.Stalled != "" { // what it would do if it were allowed is what one must know before one allows it
-		why := plan.Stalled
-		allowed := in
-		allowed.Revision.Trailers = append(slices.Clone(in.Revision.Trailers), reconcile.Trailer{Key: reconcile.TrailerAllowDelete, Value: "all"})
-		if plan, forecast, err = compute(allowed); err != nil {
-			return false, err
-		}
-		plan.Stalled = why
-	}
-	w := cmd.OutOrStdout()
+	w, doc := cmd.OutOrStdout(), print.NewDocument(in, plan, forecast)
 	if output == "json" {
-		err = print.PlanJSON(w, in, plan, forecast)
+		err = doc.JSON(w)
 	} else {
-		on := colour(w)
-		err = errors.Join(print.Disruptions(w, forecast, on), print.Pulls(w, reconcile.Pulls(in, plan)), print.Plan(w, in, plan, on), print.Steps(w, plan))
-		fmt.Fprintln(w, "Plan hash:", print.Hash(in, plan, forecast))
+		err = doc.Text(w, colour(w))
 	}
-	return len(plan.Changes) > 0 || plan.Stalled != "", err
+	return len(plan.Changes) > 0 || plan.Stalled != "" || plan.Held != "", err
 }
 
 // whatIf changes the fleet as the flags say.
@@ -216,6 +208,9 @@ func (o *diffOptions) input(ctx context.Context) (in reconcile.Input, err error)
 	if err != nil {
 		return in, err
 	}
+	if o.held {
+		return held(ctx, cl)
+	}
 	if in, err = cl.Snapshot(ctx); err != nil {
 		return in, noServer(err)
 	}
@@ -224,6 +219,15 @@ func (o *diffOptions) input(ctx context.Context) (in reconcile.Input, err error)
 
 // desired puts what is to be compared into the input. What was left to do of A, of A..B, is said on w.
 func (o *diffOptions) desired(in *reconcile.Input, args []string, w io.Writer) error {
+	if o.held && o.live {
+		return errors.New("--held and --live exclude each other")
+	}
+	if o.held {
+		if len(args) > 0 {
+			return errors.New("--held takes no revision")
+		}
+		return nil // as the server, or the snapshot, has it
+	}
 	if o.live {
 		if len(args) > 0 {
 			return errors.New("--live takes no revision")
@@ -272,13 +276,13 @@ func (o *diffOptions) revise(in *reconcile.Input, args []string) error {
 		}
 	}
 	if o.path == "" {
-		o.path = cmp.Or(part.Path, in.State.Applied.Path)
+		o.path = cmp.Or(part.Path, in.State.Applied.Path, in.Revision.Path)
 	}
 	tree, rev, path, err := o.tree(args)
 	if err != nil {
 		return err
 	}
-	rev.Path, rev.Tags = in.State.Applied.Path, slices.Sorted(slices.Values(o.tags))
+	rev.Path, rev.Tags = cmp.Or(in.State.Applied.Path, in.Revision.Path), slices.Sorted(slices.Values(o.tags))
 	of := load.Config{Path: path, Tags: o.tags}
 	if several { // nothing is known of the other sources here, so their objects stay as they are
 		tree = git.Join(map[string]fs.FS{part.Name: tree})

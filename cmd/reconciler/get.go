@@ -205,10 +205,12 @@ func (v *view) printTable(w io.Writer, r string, headers bool) error {
 			if same(n-1) || same(n+1) { // of two instances, which is which
 				name = i.Binding.ID
 			}
-			rows = append(rows, podRows(name, i)...)
+			row := podRows(name, i)
+			row[0][4] += suspended(v.status, objectOf(i.Binding))
+			rows = append(rows, row...)
 		}
 		for _, p := range v.unplaced() {
-			rows = append(rows, imageRows([]string{p.Name, "", "<unassigned>", pairs(p.Labels), "Pending"}, p.Spec.Containers)...)
+			rows = append(rows, imageRows([]string{p.Name, "", "<unassigned>", pairs(p.Labels), "Pending" + suspended(v.status, p.Key())}, p.Spec.Containers)...)
 		}
 	case "services":
 		for _, s := range v.services() {
@@ -226,7 +228,7 @@ func (v *view) printTable(w io.Writer, r string, headers bool) error {
 			for _, k := range c.Spec.Template.Spec.Containers {
 				images = append(images, k.Image)
 			}
-			rows = append(rows, []string{c.Name, strings.Join(images, ","), pairs(c.Spec.Matches()), fmt.Sprint(c.Spec.Count())})
+			rows = append(rows, []string{c.Name, strings.Join(images, ","), pairs(c.Spec.Matches()), fmt.Sprint(c.Spec.Count()) + suspended(v.status, c.Key())})
 		}
 	case "minions":
 		for _, m := range v.minions() {
@@ -244,6 +246,14 @@ func (v *view) printTable(w io.Writer, r string, headers bool) error {
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	return tw.Flush()
+}
+
+// objectOf is the declared object that an instance is of.
+func objectOf(b reconcile.Binding) schema.Key {
+	if b.Controller != "" {
+		return schema.Key{Kind: schema.KindReplicationController, Namespace: b.Namespace, Name: b.Controller}
+	}
+	return schema.Key{Kind: schema.KindPod, Namespace: b.Namespace, Name: b.Pod}
 }
 
 func podRows(name string, i reconcile.InstanceStatus) [][]string {

@@ -28,7 +28,7 @@ func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 // Exit codes, the same for every verb; local exec has those of its command.
 const (
 	exitOK      = 0
-	exitChanges = 1 // diff: there is something to do; local status: something does not run; status --wait: it does not become as declared
+	exitChanges = 1 // apply: the revision is not in force; diff: there is something to do; local status: something does not run; status --wait: it does not become as declared
 	exitInvalid = 1 // validate, convert: a manifest is not valid; convert: the version cannot say it
 	exitError   = 2
 )
@@ -111,11 +111,11 @@ Exit codes: 0 success; 1 diff found changes, validate or convert found errors, o
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "run", Title: "Run:"})
-	for _, c := range []*cobra.Command{newDiff(), newSnapshot(), newReplay(), newStatus(), newGet(), newDescribe(), newLogs(), newValidate(), newConvert(), newExplain()} {
+	for _, c := range []*cobra.Command{newDiff(), newSnapshot(), newReplay(), newPlans(), newStatus(), newGet(), newDescribe(), newLogs(), newValidate(), newConvert(), newExplain()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newLocal(), newServe(), newAgent(), newToken()} {
+	for _, c := range []*cobra.Command{newLocal(), newServe(), newAgent(), newToken(), newApply(), newSuspend(), newResume()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}

@@ -28,7 +28,10 @@ import (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	dir, repo, branch, path, listen, socket string
-	policies                                string
+	policies, apply, fleet                  string
+	recover                                 bool
+	recoverWait                             time.Duration
+	recoverMinions                          int
 	poll                                    time.Duration
 	noWatch                                 bool
 	portalNet, podNet                       string
@@ -44,7 +47,12 @@ func newServe() *cobra.Command {
 		Long: `Follow a branch of a Git repository, plan, keep the decisions in an embedded etcd, and instruct the agents that join.
 
 The server may be stopped or killed at any time: containers and routes stay as they are. Its directory holds the
-decisions and the certificate authority; keep it.
+decisions and the certificate authority; keep it, and a copy.
+
+With --recover the decisions are rebuilt from what the agents keep, where the store is an older copy, or empty: which pod runs
+where, with its address, and the services' portal IPs. No pod is started again for it. Until all minions have answered, or for
+--recover-wait, nothing else is done. Where no agent has heard of more than the store knows, it does nothing. docs/recovery.md tells
+what is to be kept, and what is lost.
 
 The settings may be in Git: an object of apiVersion reconciler/v1 and kind Cluster. Those of the applied revision are in
 force, so that a commit is judged by the settings before it. A flag that is given wins over Git, and status says so.
@@ -54,6 +62,7 @@ modules of its own: --source for each of them. An object is of one source. If on
 nothing changes.`,
 		Example: `  reconciler serve --dir /var/lib/reconciler/server --repo /srv/fleet.git --listen 192.0.2.10:7443
   reconciler serve --source web=/srv/web.git --source db=/srv/infra.git#prod:fleets/db
+  reconciler serve --dir /var/lib/reconciler/server --repo /srv/fleet.git --recover
   reconciler token create        a token for the next minion`,
 	}
 	f := c.Flags()
@@ -74,8 +83,19 @@ nothing changes.`,
 	f.DurationVar(&o.settings.MinReady, "min-ready", o.settings.MinReady, "how long a pod must run to be ready")
 	f.DurationVar(&o.settings.DrainTimeout, "drain-timeout", o.settings.DrainTimeout, "after it an instance is stopped without every minion's acknowledgement")
 	f.DurationVar(&o.settings.LostAfter, "lost-after", o.settings.LostAfter, "how long a minion may be silent before its controllers' pods are placed elsewhere")
+	f.StringVar(&o.apply, "apply", "auto", "auto: a new revision is taken into force by itself; manual: it waits for \"reconciler apply\"")
+	f.BoolVar(&o.recover, "recover", false, "rebuild the decisions from what the agents keep, if the store is an older copy or empty")
+	f.DurationVar(&o.recoverWait, "recover-wait", 2*time.Minute, "of --recover: for how long minions that do not answer are waited for")
+	f.IntVar(&o.recoverMinions, "recover-minions", 0, "of --recover: how many minions there are, so that no more are waited for (default: those that the store knows)")
+	f.StringVar(&o.fleet, "fleet", "", "of --recover: id of the fleet, where the whole directory was lost")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what did not change, too")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.settings.Manual = o.apply == "manual"; !o.settings.Manual && o.apply != "auto" {
+			return fmt.Errorf("--apply %q is neither auto nor manual", o.apply)
+		}
+		if !o.recover && (o.fleet != "" || cmd.Flags().Changed("recover-wait") || cmd.Flags().Changed("recover-minions")) {
+			return errors.New("--fleet, --recover-wait and --recover-minions are of --recover")
+		}
 		o.settings.Fixed = fixed(cmd.Flags().Changed)
 		return o.run(cmd.Context(), newLog(o.verbose))
 	}
@@ -87,7 +107,7 @@ func fixed(given func(flag string) bool) map[string]string {
 	out := map[string]string{}
 	for name, flag := range map[string]string{
 		"portalNet": "portal-net", "podNet": "pod-net", "publicNets": "public-net", "update.minReadySeconds": "min-ready",
-		"drainTimeoutSeconds": "drain-timeout", "lostAfterSeconds": "lost-after",
+		"drainTimeoutSeconds": "drain-timeout", "lostAfterSeconds": "lost-after", "apply": "apply",
 	} {
 		if given(flag) {
 			out[name] = "--" + flag
@@ -158,9 +178,19 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	if !ok {
-		state = server.NewState()
+		if state, err = o.identify(); err != nil {
+			return err
+		}
 	}
-	if state.Epoch, err = decisions.NewEpoch(ctx); err != nil {
+	if o.recover {
+		if state, err = o.rebuild(ctx, state, decisions, log); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+	if state.Epoch, err = decisions.NewEpochAbove(ctx, state.Epoch); err != nil {
 		return err
 	}
 	// Minions that join are bound to the fleet's id, so it must not be lost by a crash before the first plan.
@@ -171,6 +201,9 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := o.noteFleet(state.Fleet); err != nil {
+		return err
+	}
 	fleet, err := link.NewServer(link.ServerConfig{
 		Fleet: state.Fleet, Epoch: state.Epoch, Authority: authority, Registry: decisions, Version: version(), Log: log,
 	})
@@ -178,7 +211,7 @@ func (o *serveOptions) run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	s, err := server.New(server.Config{
-		State: state, Settings: o.settings, Path: o.path, Tags: slices.Sorted(slices.Values(o.tags)), Source: source, Store: decisions, Fleet: fleet, Log: log,
+		State: state, Settings: o.settings, Path: o.path, Tags: slices.Sorted(slices.Values(o.tags)), Source: source, Store: decisions, History: decisions, Fleet: fleet, Log: log,
 		Load: func(tree fs.FS) (*schema.Set, []string, error) {
 			r, err := loader.Tree(tree)
 			if err != nil {

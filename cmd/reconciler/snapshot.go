@@ -194,6 +194,6 @@ func compute(in reconcile.Input) (p reconcile.Plan, d []reconcile.Disruption, er
 			err = fmt.Errorf("compute plan: the input contradicts itself: %s", strings.TrimSpace(fmt.Sprint(x)))
 		}
 	}()
-	p = reconcile.Compute(in)
-	return p, reconcile.Forecast(in, p), nil
+	of, p := reconcile.Preview(in) // what it would do if it were allowed is what one must know before one allows it
+	return p, reconcile.Forecast(of, p), nil
 }

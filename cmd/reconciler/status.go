@@ -77,6 +77,8 @@ func nextStep(st reconcile.Status) string {
 	switch {
 	case hopeless(st):
 		return "hint: correct the commit, `reconciler validate` checks it before a push; or revert it"
+	case st.Held != nil:
+		return "hint: `reconciler apply` shows the plan of the revision that waits, and asks; `reconciler diff --held` only shows it"
 	case len(st.Minions) == 0:
 		return "hint: `reconciler token create` prints a token with which a minion joins"
 	}
@@ -119,6 +121,9 @@ func waitFor(ctx context.Context, cl *client.Client, st reconcile.Status, timeou
 func waiting(st reconcile.Status) string {
 	if len(st.Errors) > 0 {
 		return "waiting: " + st.Errors[0]
+	}
+	if st.Held != nil {
+		return "waiting: " + st.Held.Text
 	}
 	n, first := 0, ""
 	for _, o := range st.Objects {

@@ -17,10 +17,16 @@ import (
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // ErrNoServer is wrapped when nobody answers on the socket.
 var ErrNoServer = errors.New("no server answers")
+
+// Refused is why the server does not do what it is asked for as things are.
+type Refused string
+
+func (r Refused) Error() string { return string(r) }
 
 // Client talks to one server. Its methods may be called concurrently.
 type Client struct {
@@ -47,6 +53,17 @@ func (c *Client) Snapshot(ctx context.Context) (in reconcile.Input, err error) {
 	return in, c.fetch(ctx, "/v1/snapshot", nil, &in)
 }
 
+// Outcomes are what became of revisions, newest first.
+func (c *Client) Outcomes(ctx context.Context) (all []reconcile.Outcome, err error) {
+	return all, c.fetch(ctx, "/v1/plans", nil, &all)
+}
+
+// KeptPlan is the document of the plan of the outcome with a number.
+func (c *Client) KeptPlan(ctx context.Context, number uint64) ([]byte, error) {
+	text, err := c.text(ctx, http.MethodGet, "/v1/plans/"+strconv.FormatUint(number, 10), nil)
+	return []byte(text), err
+}
+
 // Version is the server's.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	return c.text(ctx, http.MethodGet, "/v1/version", nil)
@@ -56,6 +73,36 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 // joined before.
 func (c *Client) Token(ctx context.Context, minion string, uses int, d time.Duration) (string, error) {
 	return c.text(ctx, http.MethodPost, "/v1/tokens", url.Values{"minion": {minion}, "uses": {strconv.Itoa(uses)}, "valid": {d.String()}})
+}
+
+// Suspend has nothing done for an object, for a duration (0: until it is resumed) or until a time, if that is not zero. as is who
+// says so; "" leaves it to the server to find out.
+func (c *Client) Suspend(ctx context.Context, k schema.Key, reason string, d time.Duration, until time.Time, as string) (s reconcile.Suspension, err error) {
+	q := object(k, as)
+	q.Set("reason", reason)
+	if d != 0 {
+		q.Set("for", d.String())
+	}
+	if !until.IsZero() {
+		q.Set("until", until.Format(time.RFC3339))
+	}
+	return s, c.ask(ctx, http.MethodPost, "/v1/suspensions", q, &s)
+}
+
+// Resume ends what Suspend began.
+func (c *Client) Resume(ctx context.Context, k schema.Key, as string) error {
+	_, err := c.text(ctx, http.MethodDelete, "/v1/suspensions", object(k, as))
+	return err
+}
+
+// Apply takes the revision that waits into force, if the plan of that hash is what would be done. The answer is for people, and
+// so is an error that is a [Refused].
+func (c *Client) Apply(ctx context.Context, plan, as string) (string, error) {
+	return c.text(ctx, http.MethodPost, "/v1/apply", url.Values{"plan": {plan}, "as": {as}})
+}
+
+func object(k schema.Key, as string) url.Values {
+	return url.Values{"kind": {string(k.Kind)}, "namespace": {k.Namespace}, "name": {k.Name}, "as": {as}}
 }
 
 // Logs streams a container's log. The caller closes it.
@@ -85,9 +132,14 @@ func (l *logBody) Read(b []byte) (int, error) {
 func (l *logBody) Close() error { return l.res.Body.Close() }
 
 func (c *Client) fetch(ctx context.Context, path string, q url.Values, v any) error {
+	return c.ask(ctx, http.MethodGet, path, q, v)
+}
+
+// ask decodes the answer into v.
+func (c *Client) ask(ctx context.Context, method, path string, q url.Values, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	res, err := c.do(ctx, http.MethodGet, path, q)
+	res, err := c.do(ctx, method, path, q)
 	if err != nil {
 		return err
 	}
@@ -131,7 +183,11 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values) (*ht
 	if res.StatusCode >= 400 {
 		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 		_ = res.Body.Close()
-		return nil, errors.New(strings.TrimSpace(string(b)))
+		text := strings.TrimSpace(string(b))
+		if res.StatusCode == http.StatusConflict {
+			return nil, Refused(text)
+		}
+		return nil, errors.New(text)
 	}
 	return res, nil
 }

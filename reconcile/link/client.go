@@ -43,6 +43,9 @@ type ClientConfig struct {
 	Boottime func() time.Duration
 	// Logs opens a container's log; nil: there are none. It must obey ctx, and its error is shown to the reader.
 	Logs func(ctx context.Context, r assignment.LogRequest) (io.ReadCloser, error)
+	// Kept is what the agent goes on with while the server is away, for a server that lost it; nil: nothing is handed over. The
+	// values are not changed afterwards.
+	Kept func() (*assignment.Assignment, *assignment.Table)
 }
 
 // Client is the agent's end of the link. Its methods may be called concurrently, before, while and after it runs.

@@ -21,6 +21,9 @@
 // an instance that becomes fenced while it runs is to find a contact. Of two servers of one fleet only the one that leads may
 // serve the link: an answer of another would extend a lease that the leader does not know of.
 //
+// A server that lost its decisions asks the agents for what they keep, and takes certificates of its authority for good that its
+// registry lost.
+//
 // The link orders nothing: fleet id and generation arrive as they were sent, and refusing another fleet's or an older one is
 // the agent's decision. All is kept in memory, except for what package pki keeps: after a restart of the server the agents
 // say again what is in force and report again, and are sent the current table and assignment; an agent that already received

@@ -36,6 +36,7 @@ type fixture struct {
 	dir      string
 	registry *registrytest.Memory
 	addr     string
+	recover  bool   // of servers that are started from now on
 	stop     func() // ends the server and waits
 }
 
@@ -49,7 +50,7 @@ func (f *fixture) start(epoch uint64, change func(*limits)) {
 	f.t.Helper()
 	a, err := pki.OpenAuthority(pki.AuthorityConfig{Dir: f.dir, Fleet: fleetID})
 	check(f.t, err)
-	f.Server, err = NewServer(ServerConfig{Fleet: fleetID, Epoch: epoch, Authority: a, Registry: f.registry, Version: "test", Log: quiet()})
+	f.Server, err = NewServer(ServerConfig{Fleet: fleetID, Epoch: epoch, Authority: a, Registry: f.registry, Version: "test", Log: quiet(), Recover: f.recover})
 	check(f.t, err)
 	if change != nil {
 		change(&f.limits)

@@ -56,6 +56,9 @@ type ServerConfig struct {
 	Registry  pki.Registry
 	Version   string
 	Log       *slog.Logger
+	// Recover has every agent asked for what it keeps, see Kept, and takes a certificate of the authority for that of its minion
+	// also where the registry does not know its key, because it is an old copy, too.
+	Recover bool
 }
 
 // Server is the fleet as the control loop sees it. Its methods may be called concurrently, before, while and after it serves.
@@ -87,6 +90,7 @@ type Server struct {
 type minion struct {
 	said    reconcile.Minion
 	images  []assignment.Image // of the session's agent; nil: it did not say. Never changed.
+	kept    *reconcile.Kept    // handed over; nil: not yet
 	session *session           // nil while not connected
 }
 
@@ -105,6 +109,9 @@ func NewServer(c ServerConfig) (*Server, error) {
 	roster, err := pki.LoadRoster(ctx, c.Authority, c.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("new link server: %w", err)
+	}
+	if c.Recover {
+		roster.Readmit()
 	}
 	if _, err := c.Authority.ServerCertificate(); err != nil {
 		return nil, fmt.Errorf("new link server: %w", err)

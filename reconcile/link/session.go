@@ -33,6 +33,8 @@ type session struct {
 	done   context.Context // ends with the stream
 	cancel context.CancelCauseFunc
 
+	kept assembly // the receiver's own: of what the agent hands over
+
 	writing  atomic.Int64 // since when the sender is in a write, in Unix nanoseconds; 0: it is not
 	lastSeen atomic.Int64 // last message, in Unix nanoseconds
 
@@ -76,6 +78,13 @@ func (s *service) Connect(stream linkpb.Link_ConnectServer) error {
 	name, cert, err := s.who(stream.Context())
 	if err != nil {
 		return err
+	}
+	if s.config.Recover {
+		ctx, cancel := context.WithTimeout(stream.Context(), registryTimeout)
+		defer cancel()
+		if err := s.roster.Keep(ctx, name); err != nil {
+			return status.Error(codes.Unavailable, err.Error())
+		}
 	}
 	ss := &session{server: s.Server, minion: name, cert: cert, stream: stream, wake: make(chan struct{}, 1)}
 	ss.done, ss.cancel = context.WithCancelCause(stream.Context())
@@ -176,6 +185,8 @@ func (ss *session) take(m *linkpb.FromAgent) error {
 			m.said.Report, m.said.Reported = r, now
 			return true
 		})
+	case *linkpb.FromAgent_Kept:
+		return ss.takeKept(b.Kept)
 	case *linkpb.FromAgent_SigningRequest:
 		return ss.renew(b.SigningRequest)
 	}
@@ -295,6 +306,9 @@ func (s *Server) welcome(ss *session, h *linkpb.Hello) bool {
 	now := time.Now()
 	ss.lastSeen.Store(now.UnixNano())
 	ss.control = []*linkpb.ToAgent{{Epoch: s.config.Epoch, Body: &linkpb.ToAgent_Welcome{Welcome: &linkpb.Welcome{Version: s.config.Version, Protocol: protocol}}}}
+	if s.config.Recover {
+		ss.control = append(ss.control, &linkpb.ToAgent{Epoch: s.config.Epoch, Body: &linkpb.ToAgent_KeptRequest{KeptRequest: &linkpb.KeptRequest{}}})
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ss.done.Err() != nil {

@@ -30,7 +30,8 @@ type stream struct {
 	beat beats
 
 	mu   sync.Mutex
-	next *pki.Identity // its key is being signed; nil if none is
+	next *pki.Identity    // its key is being signed; nil if none is
+	kept []*linkpb.Update // parts that the server asked for and was not sent yet
 }
 
 // run keeps the stream until it ends; up tells that the server answered.
@@ -90,6 +91,10 @@ func (s *stream) run(ctx context.Context) (up bool, err error) {
 		case *linkpb.ToAgent_Heard:
 			if contact, ok := s.beat.answered(m.Epoch, b.Heard); ok {
 				s.met(contact)
+			}
+		case *linkpb.ToAgent_KeptRequest:
+			if err := s.handOver(); err != nil {
+				s.log.Warn("what is kept was not handed over", "minion", s.config.Minion, "err", err)
 			}
 		case *linkpb.ToAgent_LogOpen:
 			all.Go(func() { s.sendLog(ctx, b.LogOpen) })
@@ -164,6 +169,8 @@ func (s *stream) due(sent *said) (*linkpb.FromAgent, error) {
 	case sent.reports != s.said.reports:
 		sent.reports = s.said.reports
 		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Report{Report: s.said.report}}, nil
+	case s.keeps():
+		return &linkpb.FromAgent{Body: &linkpb.FromAgent_Kept{Kept: s.nextKept()}}, nil
 	case time.Now().After(s.renewAt):
 		id, err := pki.NewIdentity()
 		if err != nil {

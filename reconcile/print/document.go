@@ -2,9 +2,8 @@ package print
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,24 +14,25 @@ import (
 
 // FormatVersion is that of the JSON document, which docs/plan.md describes. It changes when a field changes its meaning or
 // goes; new fields and new words do not change it.
-const FormatVersion = "1"
+const FormatVersion = "2"
 
-// document is the plan for programs.
-type document struct {
+// Document is the plan for programs.
+type Document struct {
 	FormatVersion string                 `json:"format_version"`
-	Hash          string                 `json:"hash,omitempty"` // of the document without it, see Hash
+	Hash          string                 `json:"hash"` // see reconcile.PlanHash
 	Revision      reconcile.Revision     `json:"revision"`
 	Applied       reconcile.Revision     `json:"applied"` // in force before
 	Stalled       string                 `json:"stalled,omitempty"`
-	Summary       counts                 `json:"summary"`
+	Held          string                 `json:"held,omitempty"`
+	Summary       Counts                 `json:"summary"`
 	Changes       []reconcile.Change     `json:"changes"`
 	Disruptions   []reconcile.Disruption `json:"disruptions,omitempty"`
 	Pulls         []reconcile.Pull       `json:"pulls,omitempty"` // not part of the hash: they go with what minions have
 	Warnings      []string               `json:"warnings,omitempty"`
 }
 
-// counts are the changes by what they do. Those that are blocked or wait are counted by their verb, too.
-type counts struct {
+// Counts are the changes by what they do. Those that are blocked or wait are counted by their verb, too.
+type Counts struct {
 	Create            int `json:"create"`
 	ReplaceStartFirst int `json:"replaceStartFirst"`
 	ReplaceStopFirst  int `json:"replaceStopFirst"`
@@ -47,8 +47,8 @@ type counts struct {
 	Drift             int `json:"drift,omitempty"`
 }
 
-func count(p reconcile.Plan) counts {
-	n := counts{Unchanged: unchanged(p)}
+func count(p reconcile.Plan) Counts {
+	n := Counts{Unchanged: unchanged(p)}
 	for _, c := range p.Changes {
 		switch c.Verb {
 		case reconcile.Create:
@@ -86,9 +86,10 @@ func count(p reconcile.Plan) counts {
 // how says for the verbs that have only one way what that is.
 var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Route: "in-place", reconcile.Restart: "restart"}
 
-func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) document {
-	out := document{FormatVersion: FormatVersion, Revision: in.Revision, Applied: in.State.Applied, Stalled: p.Stalled, Summary: count(p),
-		Changes: []reconcile.Change{}, Disruptions: d, Pulls: reconcile.Pulls(in, p), Warnings: p.Warnings}
+// NewDocument is the document of a plan and its forecast.
+func NewDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) Document {
+	out := Document{FormatVersion: FormatVersion, Hash: reconcile.PlanHash(in.Revision, p.Changes), Revision: in.Revision, Applied: in.State.Applied,
+		Stalled: p.Stalled, Held: p.Held, Summary: count(p), Changes: []reconcile.Change{}, Disruptions: d, Pulls: reconcile.Pulls(in, p), Warnings: p.Warnings}
 	for _, c := range p.Changes {
 		if c.How == "" {
 			c.How = how[c.Verb]
@@ -98,32 +99,33 @@ func newDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption)
 	return out
 }
 
-// Hash names a plan: "sha256:" and the hash of its JSON document without spaces, its hash and its pulls. The same input gives
-// the same hash wherever it is computed.
-func Hash(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) string {
-	return newDocument(in, p, d).hash()
-}
-
-func (d document) hash() string {
-	d.Hash, d.Pulls = "", nil
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(d); err != nil {
-		panic("print: encode plan: " + err.Error())
-	}
-	sum := sha256.Sum256(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
 // PlanJSON prints the plan and its forecast as one JSON document of [FormatVersion].
 func PlanJSON(w io.Writer, in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) error {
-	doc := newDocument(in, p, d)
-	doc.Hash = doc.hash()
+	return NewDocument(in, p, d).JSON(w)
+}
+
+// JSON prints the document.
+func (d Document) JSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(doc)
+	return e.Encode(d)
+}
+
+// Text prints the document for people: the forecast, the changes, what can be done about those that are blocked, the hash.
+func (d Document) Text(w io.Writer, colour bool) error {
+	changes := slices.Clone(d.Changes)
+	for i := range changes {
+		if c := &changes[i]; c.How == how[c.Verb] {
+			c.How = ""
+		}
+	}
+	p := reconcile.Plan{Changes: changes, Stalled: d.Stalled, Held: d.Held, Warnings: d.Warnings}
+	if err := errors.Join(Disruptions(w, d.Disruptions, colour), Pulls(w, d.Pulls), text(w, p, d.Summary.Unchanged, colour), Steps(w, p)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "Plan hash:", d.Hash)
+	return err
 }
 
 // Disruptions prints a forecast: a line for each service, aligned; nothing if there is none.
@@ -160,7 +162,7 @@ var next = map[reconcile.Code]string{
 	reconcile.CodeMinionLost:   "bring the minion back, or delete the pod in Git: then it may be declared anew",
 	reconcile.CodeRefused:      "take the change back in Git, or delete the object in a commit before",
 	reconcile.CodeReportOnly:   "take the annotation out of Git to have it done, or take the change back",
-	reconcile.CodeSuspended:    "take the annotation out of Git when it has served its time",
+	reconcile.CodeSuspended:    "`resume` it when that has served its time, or take the annotation out of Git",
 }
 
 // Steps prints what a person can do about what is blocked: a line for each sort, with the number of changes.

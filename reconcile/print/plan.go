@@ -40,10 +40,17 @@ func verbColour(c reconcile.Change) string {
 }
 
 // Plan prints what is to be done: a line for each change, what differs below it, and a summary.
-func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error {
+func Plan(w io.Writer, _ reconcile.Input, p reconcile.Plan, colour bool) error {
+	return text(w, p, unchanged(p), colour)
+}
+
+func text(w io.Writer, p reconcile.Plan, unchanged int, colour bool) error {
 	var b bytes.Buffer
 	if p.Stalled != "" {
 		fmt.Fprintf(&b, "%s\n", paint(colour, red, p.Stalled))
+	}
+	if p.Held != "" {
+		fmt.Fprintf(&b, "%s\n", paint(colour, yellow, p.Held))
 	}
 	for i, c := range p.Changes {
 		switch {
@@ -82,7 +89,7 @@ func Plan(w io.Writer, in reconcile.Input, p reconcile.Plan, colour bool) error 
 	if b.Len() > 0 {
 		fmt.Fprintln(&b)
 	}
-	fmt.Fprintln(&b, paint(colour, bold, summary(p, unchanged(p))))
+	fmt.Fprintln(&b, paint(colour, bold, summary(p, unchanged)))
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -97,8 +97,8 @@ func TestPlanJSON(t *testing.T) {
 	if err := e.Decode(&d); err != nil {
 		t.Fatal(err)
 	}
-	if d.FormatVersion != "1" || d.Revision["hash"] != "c2" || d.Applied["hash"] != "c1" || len(d.Changes) != 2 || len(d.Warnings) != 1 ||
-		d.Hash != print.Hash(in, p, nil) || d.Summary["create"] != 1 || d.Summary["replaceStopFirst"] != 1 || d.Summary["blocked"] != 1 {
+	if d.FormatVersion != "2" || d.Revision["hash"] != "c2" || d.Applied["hash"] != "c1" || len(d.Changes) != 2 || len(d.Warnings) != 1 ||
+		d.Hash != reconcile.PlanHash(in.Revision, p.Changes) || d.Summary["create"] != 1 || d.Summary["replaceStopFirst"] != 1 || d.Summary["blocked"] != 1 {
 		t.Errorf("got %+v", d)
 	}
 	c := d.Changes[1]

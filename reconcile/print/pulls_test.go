@@ -41,16 +41,16 @@ func TestPullsAreInTheDocumentAndNotInItsHash(t *testing.T) {
 	in, p := plan()
 	spec := &schema.PodSpec{Containers: []schema.Container{{Name: "c", Image: "mongo:3.2"}}}
 	p.State.Bindings = reconcile.Bindings{}.With(reconcile.Binding{ID: "db-1", Pod: "db", Namespace: "team", Minion: "m1", Spec: spec, Phase: assignment.Run})
-	unknown := print.Hash(in, p, nil)
+	unknown := reconcile.PlanHash(in.Revision, p.Changes)
 	in.Minions = map[string]reconcile.Minion{"m1": {Report: &assignment.Report{Minion: "m1", Images: []assignment.Image{}}}}
 	var b strings.Builder
-	if err := print.PlanJSON(&b, in, p, nil); err != nil {
+	if err := print.NewDocument(in, p, nil).JSON(&b); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), `"image": "mongo:3.2"`) {
 		t.Errorf("no pulls in\n%s", b.String())
 	}
-	if got := print.Hash(in, p, nil); got != unknown || !strings.Contains(b.String(), got) {
+	if got := reconcile.PlanHash(in.Revision, p.Changes); got != unknown || !strings.Contains(b.String(), got) {
 		t.Errorf("hash %s, and %s where images are not known", got, unknown)
 	}
 }

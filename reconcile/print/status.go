@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
@@ -18,7 +19,17 @@ func Status(w io.Writer, s reconcile.Status, colour bool) error {
 	if s.Except > 0 {
 		fmt.Fprintf(&b, ", except %d", s.Except)
 	}
+	if o := s.Outcome; o != nil && o.Ending != reconcile.Applied && o.Ending != reconcile.AppliedExcept {
+		fmt.Fprintf(&b, ", %s", ending(colour, *o))
+	}
+	if s.Approved != nil {
+		fmt.Fprintf(&b, ", approved by %s", orNone(s.Approved.By))
+	}
 	fmt.Fprintln(&b)
+	if s.Held != nil {
+		fmt.Fprintf(&b, "Held:       %s\n  %s\n", revision(s.Attempted), paint(colour, yellow, fmt.Sprintf("%d %s to do; waits for `reconciler apply --plan %s`",
+			s.Held.Count, plural(s.Held.Count, "change"), Short(s.Held.Plan))))
+	}
 	if len(s.Errors) > 0 {
 		if s.Attempted.Hash != "" && s.Attempted.Hash != s.Applied.Hash {
 			fmt.Fprintf(&b, "Attempted:  %s\n", revision(s.Attempted))
@@ -124,4 +135,71 @@ func parts(r reconcile.Revision) string {
 		text += " by " + r.Author
 	}
 	return text
+}
+
+// Short is so much of a hash as people need to name a plan.
+func Short(hash string) string { return hash[:min(len(hash), len("sha256:")+16)] }
+
+// ending is what became of a revision, in its colour.
+func ending(colour bool, o reconcile.Outcome) string {
+	switch o.Ending {
+	case reconcile.Applied:
+		return paint(colour, green, o.Words())
+	case reconcile.Applying, reconcile.IsHeld, reconcile.Superseded:
+		return paint(colour, yellow, o.Words())
+	}
+	return paint(colour, red, o.Words())
+}
+
+// Outcomes prints what became of revisions, in the order given: a line for each.
+func Outcomes(w io.Writer, all []reconcile.Outcome, colour bool) error {
+	var b bytes.Buffer
+	rows := [][]string{{"PLAN", "REVISION", "AUTHOR", "WHEN", "APPROVED BY", "OUTCOME"}}
+	for _, o := range all {
+		at := o.Seen
+		if !o.Taken.IsZero() {
+			at = o.Taken
+		}
+		plan := strings.TrimPrefix(Short(o.Plan), "sha256:")
+		rows = append(rows, []string{dash(plan), commit(o.Revision), dash(o.Revision.Author), at.UTC().Format(time.RFC3339), dash(o.By), ending(colour, o)})
+	}
+	table(&b, rows)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Outcome prints all that is known of what became of a revision.
+func Outcome(w io.Writer, o reconcile.Outcome, colour bool) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Revision:   %s\n", revision(o.Revision))
+	if !o.Taken.IsZero() {
+		fmt.Fprintf(&b, "Taken:      %s", o.Taken.UTC().Format(time.RFC3339))
+		if o.By != "" {
+			fmt.Fprintf(&b, ", approved by %s", o.By)
+		}
+		fmt.Fprintln(&b)
+	}
+	fmt.Fprintf(&b, "Outcome:    %s", ending(colour, o))
+	if !o.Ended.IsZero() {
+		fmt.Fprintf(&b, " since %s", o.Ended.UTC().Format(time.RFC3339))
+	}
+	if o.Reason != "" && o.Ending != reconcile.Superseded {
+		fmt.Fprintf(&b, "\n  %s", o.Reason)
+	}
+	fmt.Fprint(&b, "\n\n")
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// commit is ref@hash, or the commit of each source.
+func commit(r reconcile.Revision) string {
+	r.Subject, r.Author = "", ""
+	return revision(r)
 }

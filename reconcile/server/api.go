@@ -19,8 +19,13 @@ import (
 //	GET  /v1/status    reconcile.Status; with ?fresh=true after a look at the repository
 //	GET  /v1/snapshot  reconcile.Input, against which a diff is computed
 //	GET  /v1/plan      reconcile.Plan of the last step
+//	GET  /v1/plans     the outcome of each revision, newest first
+//	GET  /v1/plans/{number}  the document of its plan, as diff -o json prints it
 //	GET  /v1/logs      ?minion=&instance=&container=&follow=&tail=&previous=: the log, as text, as it comes
 //	POST /v1/tokens    ?uses=&valid=&minion=: a join token, as text; with minion for that name alone, which may have joined before
+//	POST /v1/suspensions    ?kind=&namespace=&name=&reason=&for=|until=&as=: nothing is done for the object
+//	DELETE /v1/suspensions  ?kind=&namespace=&name=&as=: it is taken up again
+//	POST /v1/apply     ?plan=HASH&as=: the revision that waits is taken into force with this plan; 409 if that went stale
 //	GET  /v1/version   text
 //
 // An error is a text with a status of 400 and above. Whoever can open the socket may do all of this, so the socket is for
@@ -42,13 +47,18 @@ func (s *Server) API(version string) http.Handler {
 	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Plan() }) })
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) })
 	mux.HandleFunc("GET /v1/logs", s.logs)
-	mux.HandleFunc("POST /v1/tokens", s.token)
+	mux.HandleFunc("GET /v1/plans", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, func() any { return s.Outcomes() }) })
+	mux.HandleFunc("GET /v1/plans/{number}", s.keptPlan)
+	mux.HandleFunc("POST /v1/tokens", func(w http.ResponseWriter, r *http.Request) { makeToken(s.Fleet, w, r) })
+	mux.HandleFunc("POST /v1/suspensions", s.suspend)
+	mux.HandleFunc("POST /v1/apply", s.apply)
+	mux.HandleFunc("DELETE /v1/suspensions", s.resume)
 	return mux
 }
 
 // ServeAPI answers on l until ctx ends.
 func ServeAPI(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: withPeer}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {
@@ -77,7 +87,15 @@ func (s *Server) answer(w http.ResponseWriter, what func() any) {
 	}
 }
 
-func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+// tokens is who makes join tokens.
+type tokens interface {
+	// Token makes a join token that is good for uses joins (0: any number) until it expires.
+	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
+	// TokenFor makes a join token for one minion by name, which may have joined before with a key that it lost.
+	TokenFor(ctx context.Context, minion string, validFor time.Duration) (string, error)
+}
+
+func makeToken(of tokens, w http.ResponseWriter, r *http.Request) {
 	uses, err := strconv.Atoi(r.FormValue("uses"))
 	valid, err2 := time.ParseDuration(r.FormValue("valid"))
 	if err := errors.Join(err, err2); err != nil {
@@ -86,9 +104,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	var t string
 	if minion := r.FormValue("minion"); minion != "" {
-		t, err = s.Fleet.TokenFor(r.Context(), minion, valid)
+		t, err = of.TokenFor(r.Context(), minion, valid)
 	} else {
-		t, err = s.Fleet.Token(r.Context(), uses, valid)
+		t, err = of.Token(r.Context(), uses, valid)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"time"
 
 	"reconciler/reconcile"
 	"reconciler/reconcile/assignment"
@@ -35,6 +34,20 @@ type Store interface {
 	Save(ctx context.Context, state reconcile.State) error
 }
 
+// History keeps what became of revisions, and their plans. It decides nothing: what it cannot keep is kept with a later step.
+type History interface {
+	// Outcomes are those that were kept, oldest first.
+	Outcomes(ctx context.Context) ([]reconcile.Outcome, error)
+	// PutOutcome replaces what is kept under the outcome's number.
+	PutOutcome(ctx context.Context, o reconcile.Outcome) error
+	// PutPlan keeps the document of a plan under the number of an outcome, and says in how many bytes.
+	PutPlan(ctx context.Context, number uint64, document []byte) (size int, err error)
+	// Plan is the document that was kept, nil if none was.
+	Plan(ctx context.Context, number uint64) ([]byte, error)
+	// DropOutcomes forgets outcomes with their plans.
+	DropOutcomes(ctx context.Context, numbers []uint64) error
+}
+
 // Fleet is the link to the agents. Its methods may be called concurrently; none blocks on the network.
 type Fleet interface {
 	// Minions is every minion that ever joined, with what it last said.
@@ -47,8 +60,6 @@ type Fleet interface {
 	SetAssignments(map[string]assignment.Assignment)
 	// Logs streams a container's log from the minion that has the instance.
 	Logs(ctx context.Context, minion string, r assignment.LogRequest) (io.ReadCloser, error)
-	// Token makes a join token that is good for uses joins (0: any number) until it expires.
-	Token(ctx context.Context, uses int, validFor time.Duration) (string, error)
-	// TokenFor makes a join token for one minion by name, which may have joined before with a key that it lost.
-	TokenFor(ctx context.Context, minion string, validFor time.Duration) (string, error)
+
+	tokens
 }

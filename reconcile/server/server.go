@@ -23,7 +23,7 @@ const (
 	quiet       = 2 * time.Millisecond // reports that come within it are planned together
 )
 
-// Config is what a Server needs; all fields are required but Load's warnings.
+// Config is what a Server needs; all fields are required but Load's warnings and History.
 type Config struct {
 	State    reconcile.State // as loaded, with the epoch of this start
 	Settings reconcile.Settings
@@ -32,6 +32,7 @@ type Config struct {
 	Source   Source
 	Store    Store
 	Fleet    Fleet
+	History  History // nil: what became of revisions is forgotten when the server ends
 	// Load turns a revision's tree into the objects it declares, or all its errors: an error that unwraps to several says
 	// what is wrong with the commit, and it is not tried again; any other, that the tree could not be read.
 	Load func(fs.FS) (*schema.Set, []string, error)
@@ -50,15 +51,21 @@ type Server struct {
 	warnings   []string
 	attempt    reconcile.Attempt
 	lookAtHead bool
-	started    time.Time // of the first step
+	started    time.Time   // of the first step
+	pending    []*decision // to be taken by the next step
+	history    history
 
-	fresh chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
+	fresh     chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
+	decisions chan *decision     // asks Run for a step that takes it
 
 	mu     sync.RWMutex // protects the fields below
 	ready  bool         // a step was completed, so that there is something to say
 	input  reconcile.Input
 	plan   reconcile.Plan
 	status reconcile.Status
+	shown  []shown // plans that waited for an approval, oldest first
+
+	outcomes []reconcile.Outcome // oldest first
 }
 
 // NewState is the state of a fleet that has decided nothing yet, with an id of its own.
@@ -76,7 +83,7 @@ func New(c Config) (*Server, error) {
 	if c.State.Fleet == "" || c.State.Epoch == 0 {
 		return nil, errors.New("server: state has no fleet or no epoch")
 	}
-	return &Server{Config: c, saved: c.State, lookAtHead: true, fresh: make(chan chan struct{})}, nil
+	return &Server{Config: c, saved: c.State, lookAtHead: true, fresh: make(chan chan struct{}), decisions: make(chan *decision)}, nil
 }
 
 // Run makes steps until ctx ends. It ends no container and withdraws no route.
@@ -91,6 +98,9 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		case asked = <-s.fresh:
 			look = true
+		case d := <-s.decisions:
+			s.pending = append(s.pending, d)
+			look = d.look
 		case <-s.Source.Changed():
 			look = true
 		case <-s.Fleet.Changed():
@@ -136,6 +146,17 @@ func pause(ctx context.Context, d time.Duration) {
 // Step observes, computes, saves and publishes once, and says when the next step is due at the latest; look says that the
 // ref may have moved. One Step runs at a time; Run calls it, and so does who has a server live in a time of their own.
 func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time, error) {
+	pending := s.pending
+	s.pending = nil
+	next, err := s.step(ctx, now, look, pending)
+	for _, d := range pending {
+		d.end(err)
+	}
+	return next, err
+}
+
+// step takes the pending decisions together with its own: all of them are saved, or none.
+func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*decision) (time.Time, error) {
 	s.lookAtHead = s.lookAtHead || look
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -161,6 +182,9 @@ func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time,
 	}
 	if s.set == nil { // what is in force stays in force
 		in.Revision, in.Set = s.saved.Applied, s.saved.Accepted
+		if !s.saved.Recovered.IsZero() { // which revision that is, is not known
+			in.Revision, in.Set = reconcile.Revision{}, nil
+		}
 	}
 	for name, m := range in.Minions {
 		if m.LastSeen.IsZero() { // silence counts from when this server could have heard of it
@@ -168,8 +192,12 @@ func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time,
 			in.Minions[name] = m
 		}
 	}
+	for _, d := range pending {
+		d.takeIn(&in)
+	}
 	plan := reconcile.Compute(in)
 	plan.Warnings = append(plan.Warnings, s.warnings...)
+	s.history.keepPlan(ctx, s, in, plan)
 	if !plan.State.Equal(s.saved) {
 		if err := s.Store.Save(ctx, plan.State); err != nil {
 			s.mustLoad = true
@@ -193,9 +221,12 @@ func (s *Server) Step(ctx context.Context, now time.Time, look bool) (time.Time,
 		s.Fleet.SetAssignments(plan.Assignments)
 	}
 	status := reconcile.Summarize(in, plan)
+	s.history.follow(ctx, s, in, plan, &status)
 	s.mu.Lock()
 	s.input, s.plan, s.status = in, plan, status
 	s.input.State, s.ready = plan.State, true
+	s.remember(status)
+	s.outcomes = s.history.list
 	s.mu.Unlock()
 	next := now.Add(statusEvery)
 	if !plan.Wake.IsZero() && plan.Wake.Before(next) {

@@ -217,6 +217,10 @@ func loadWords(tree fs.FS) (*schema.Set, []string, error) {
 
 // boot starts a server on the world as cmd does and returns it with what ends it.
 func (w *world) boot(t *testing.T, epoch uint64) (s *Server, kill func()) {
+	return w.bootWith(t, epoch, func(*Config) {})
+}
+
+func (w *world) bootWith(t *testing.T, epoch uint64, edit func(*Config)) (s *Server, kill func()) {
 	state, ok, err := store{w}.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +229,9 @@ func (w *world) boot(t *testing.T, epoch uint64) (s *Server, kill func()) {
 		state = NewState()
 	}
 	state.Epoch = epoch
-	s, err = New(Config{State: state, Settings: reconcile.DefaultSettings(), Source: source{w}, Store: store{w}, Fleet: agents{w}, Load: loadWords, Log: slog.New(slog.DiscardHandler)})
+	c := Config{State: state, Settings: reconcile.DefaultSettings(), Source: source{w}, Store: store{w}, Fleet: agents{w}, Load: loadWords, Log: slog.New(slog.DiscardHandler)}
+	edit(&c)
+	s, err = New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,9 @@
 // last. So a crash at any moment leaves the state before or the state after, whole; another writer's state is never
 // overwritten; and what is left of an interrupted save is removed after the next one. [Store.Load] checks every hash.
 //
+// What became of each revision, and the plan of each that was in force, are kept beside the state, under keys of their own: they
+// say what was, and decide nothing.
+//
 // The outcome of a failed save is unknown: nothing is saved again before Load was called. Every operation has a deadline of
 // its own besides its context's. It does not do yet: an external etcd, several servers, snapshots of the database.
 package store

@@ -18,7 +18,10 @@ const (
 
 // NewEpoch returns a number that is higher than every one it returned before, in this process or an earlier one. The first
 // is 1. After an error the number may be used up.
-func (s *Store) NewEpoch(ctx context.Context) (uint64, error) {
+func (s *Store) NewEpoch(ctx context.Context) (uint64, error) { return s.NewEpochAbove(ctx, 0) }
+
+// NewEpochAbove is NewEpoch with a number that is above another one, too.
+func (s *Store) NewEpochAbove(ctx context.Context, least uint64) (uint64, error) {
 	var epoch uint64
 	err := s.swap(ctx, keyEpoch, func(old []byte) ([]byte, error) {
 		epoch = 0
@@ -28,7 +31,7 @@ func (s *Store) NewEpoch(ctx context.Context) (uint64, error) {
 				return nil, err
 			}
 		}
-		epoch++
+		epoch = max(epoch, least) + 1
 		return strconv.AppendUint(nil, epoch, 10), nil
 	})
 	if err != nil {

@@ -23,7 +23,10 @@ import (
 	"reconciler/schema"
 )
 
-var _ server.Store = (*Store)(nil)
+var (
+	_ server.Store   = (*Store)(nil)
+	_ server.History = (*Store)(nil)
+)
 
 func openStore(t testing.TB, dir string) *Store {
 	t.Helper()
@@ -58,7 +61,9 @@ func example(n, mark int) reconcile.State {
 		Applied:  reconcile.Revision{Hash: "0123", Ref: "main", Time: at, Trailers: []reconcile.Trailer{{Key: "Allow-Delete", Value: "all"}}},
 		Accepted: &schema.Set{Positions: map[string]schema.Position{}},
 		Objects:  map[string]reconcile.Record{}, Minions: map[string]reconcile.Node{},
-		Resting: map[netip.Addr]time.Time{netip.MustParseAddr("10.244.1.9"): at, netip.MustParseAddr("fd00::1"): at},
+		Suspensions: map[string]reconcile.Suspension{"Pod/web-000000": {Reason: "why", Owner: "ada", Since: at, Until: at}},
+		Approved:    &reconcile.Approval{Revision: reconcile.Revision{Hash: "0123"}, Plan: "sha256:00", By: "ada", At: at},
+		Resting:     map[netip.Addr]time.Time{netip.MustParseAddr("10.244.1.9"): at, netip.MustParseAddr("fd00::1"): at},
 	}
 	var bindings []reconcile.Binding
 	for i := range n {

@@ -35,6 +35,7 @@ type ToAgent struct {
 	//	*ToAgent_Certificate
 	//	*ToAgent_LogOpen
 	//	*ToAgent_Heard
+	//	*ToAgent_KeptRequest
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -138,6 +139,15 @@ func (x *ToAgent) GetHeard() *Heard {
 	return nil
 }
 
+func (x *ToAgent) GetKeptRequest() *KeptRequest {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_KeptRequest); ok {
+			return x.KeptRequest
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -166,6 +176,10 @@ type ToAgent_Heard struct {
 	Heard *Heard `protobuf:"bytes,8,opt,name=heard,proto3,oneof"`
 }
 
+type ToAgent_KeptRequest struct {
+	KeptRequest *KeptRequest `protobuf:"bytes,9,opt,name=kept_request,json=keptRequest,proto3,oneof"`
+}
+
 func (*ToAgent_Welcome) isToAgent_Body() {}
 
 func (*ToAgent_Table) isToAgent_Body() {}
@@ -177,6 +191,8 @@ func (*ToAgent_Certificate) isToAgent_Body() {}
 func (*ToAgent_LogOpen) isToAgent_Body() {}
 
 func (*ToAgent_Heard) isToAgent_Body() {}
+
+func (*ToAgent_KeptRequest) isToAgent_Body() {}
 
 // Heard answers an acknowledgement that has a beat, with the newest one. The server knew then that the minion was there.
 type Heard struct {
@@ -430,6 +446,7 @@ type FromAgent struct {
 	//	*FromAgent_Heartbeat
 	//	*FromAgent_SigningRequest
 	//	*FromAgent_Images
+	//	*FromAgent_Kept
 	Body          isFromAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -526,6 +543,15 @@ func (x *FromAgent) GetImages() *Images {
 	return nil
 }
 
+func (x *FromAgent) GetKept() *Update {
+	if x != nil {
+		if x, ok := x.Body.(*FromAgent_Kept); ok {
+			return x.Kept
+		}
+	}
+	return nil
+}
+
 type isFromAgent_Body interface {
 	isFromAgent_Body()
 }
@@ -554,6 +580,10 @@ type FromAgent_Images struct {
 	Images *Images `protobuf:"bytes,6,opt,name=images,proto3,oneof"` // what is left out of reports; at first and when it changed
 }
 
+type FromAgent_Kept struct {
+	Kept *Update `protobuf:"bytes,7,opt,name=kept,proto3,oneof"` // a part of the answer to a KeptRequest: JSON of the assignment and the table that the agent keeps
+}
+
 func (*FromAgent_Hello) isFromAgent_Body() {}
 
 func (*FromAgent_Ack) isFromAgent_Body() {}
@@ -565,6 +595,8 @@ func (*FromAgent_Heartbeat) isFromAgent_Body() {}
 func (*FromAgent_SigningRequest) isFromAgent_Body() {}
 
 func (*FromAgent_Images) isFromAgent_Body() {}
+
+func (*FromAgent_Kept) isFromAgent_Body() {}
 
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1047,6 +1079,43 @@ func (x *JoinReply) GetAuthority() []byte {
 	return nil
 }
 
+// KeptRequest asks an agent for what it goes on with while the server is away.
+type KeptRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptRequest) Reset() {
+	*x = KeptRequest{}
+	mi := &file_link_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptRequest) ProtoMessage() {}
+
+func (x *KeptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_link_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptRequest.ProtoReflect.Descriptor instead.
+func (*KeptRequest) Descriptor() ([]byte, []int) {
+	return file_link_proto_rawDescGZIP(), []int{14}
+}
+
 type LogOpen struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1061,7 +1130,7 @@ type LogOpen struct {
 
 func (x *LogOpen) Reset() {
 	*x = LogOpen{}
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1142,7 @@ func (x *LogOpen) String() string {
 func (*LogOpen) ProtoMessage() {}
 
 func (x *LogOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[14]
+	mi := &file_link_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1155,7 @@ func (x *LogOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogOpen.ProtoReflect.Descriptor instead.
 func (*LogOpen) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{14}
+	return file_link_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LogOpen) GetId() uint64 {
@@ -1142,7 +1211,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_link_proto_msgTypes[15]
+	mi := &file_link_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1223,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[15]
+	mi := &file_link_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1236,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{15}
+	return file_link_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LogChunk) GetId() uint64 {
@@ -1199,7 +1268,7 @@ type LogDone struct {
 
 func (x *LogDone) Reset() {
 	*x = LogDone{}
-	mi := &file_link_proto_msgTypes[16]
+	mi := &file_link_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1280,7 @@ func (x *LogDone) String() string {
 func (*LogDone) ProtoMessage() {}
 
 func (x *LogDone) ProtoReflect() protoreflect.Message {
-	mi := &file_link_proto_msgTypes[16]
+	mi := &file_link_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1293,7 @@ func (x *LogDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogDone.ProtoReflect.Descriptor instead.
 func (*LogDone) Descriptor() ([]byte, []int) {
-	return file_link_proto_rawDescGZIP(), []int{16}
+	return file_link_proto_rawDescGZIP(), []int{17}
 }
 
 var File_link_proto protoreflect.FileDescriptor
@@ -1232,7 +1301,7 @@ var File_link_proto protoreflect.FileDescriptor
 const file_link_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"link.proto\x12\x12reconciler.link.v1\"\xf8\x02\n" +
+	"link.proto\x12\x12reconciler.link.v1\"\xbe\x03\n" +
 	"\aToAgent\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x127\n" +
 	"\awelcome\x18\x02 \x01(\v2\x1b.reconciler.link.v1.WelcomeH\x00R\awelcome\x122\n" +
@@ -1240,7 +1309,8 @@ const file_link_proto_rawDesc = "" +
 	"\x04work\x18\x04 \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x04work\x12C\n" +
 	"\vcertificate\x18\x06 \x01(\v2\x1f.reconciler.link.v1.CertificateH\x00R\vcertificate\x128\n" +
 	"\blog_open\x18\a \x01(\v2\x1b.reconciler.link.v1.LogOpenH\x00R\alogOpen\x121\n" +
-	"\x05heard\x18\b \x01(\v2\x19.reconciler.link.v1.HeardH\x00R\x05heardB\x06\n" +
+	"\x05heard\x18\b \x01(\v2\x19.reconciler.link.v1.HeardH\x00R\x05heard\x12D\n" +
+	"\fkept_request\x18\t \x01(\v2\x1f.reconciler.link.v1.KeptRequestH\x00R\vkeptRequestB\x06\n" +
 	"\x04body\"5\n" +
 	"\x05Heard\x12\x12\n" +
 	"\x04beat\x18\x01 \x01(\x04R\x04beat\x12\x18\n" +
@@ -1260,14 +1330,15 @@ const file_link_proto_rawDesc = "" +
 	"\x04part\x18\x04 \x01(\rR\x04part\x12\x14\n" +
 	"\x05parts\x18\x05 \x01(\rR\x05parts\x12\x1a\n" +
 	"\bencoding\x18\x06 \x01(\rR\bencoding\x12\x18\n" +
-	"\apayload\x18\a \x01(\fR\apayload\"\xe7\x02\n" +
+	"\apayload\x18\a \x01(\fR\apayload\"\x99\x03\n" +
 	"\tFromAgent\x121\n" +
 	"\x05hello\x18\x01 \x01(\v2\x19.reconciler.link.v1.HelloH\x00R\x05hello\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x17.reconciler.link.v1.AckH\x00R\x03ack\x124\n" +
 	"\x06report\x18\x03 \x01(\v2\x1a.reconciler.link.v1.ReportH\x00R\x06report\x127\n" +
 	"\theartbeat\x18\x04 \x01(\v2\x17.reconciler.link.v1.AckH\x00R\theartbeat\x12M\n" +
 	"\x0fsigning_request\x18\x05 \x01(\v2\".reconciler.link.v1.SigningRequestH\x00R\x0esigningRequest\x124\n" +
-	"\x06images\x18\x06 \x01(\v2\x1a.reconciler.link.v1.ImagesH\x00R\x06imagesB\x06\n" +
+	"\x06images\x18\x06 \x01(\v2\x1a.reconciler.link.v1.ImagesH\x00R\x06images\x120\n" +
+	"\x04kept\x18\a \x01(\v2\x1a.reconciler.link.v1.UpdateH\x00R\x04keptB\x06\n" +
 	"\x04body\"\xd6\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12!\n" +
@@ -1303,7 +1374,8 @@ const file_link_proto_rawDesc = "" +
 	"public_key\x18\x04 \x01(\fR\tpublicKey\"K\n" +
 	"\tJoinReply\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1c\n" +
-	"\tauthority\x18\x02 \x01(\fR\tauthority\"\x9b\x01\n" +
+	"\tauthority\x18\x02 \x01(\fR\tauthority\"\r\n" +
+	"\vKeptRequest\"\x9b\x01\n" +
 	"\aLogOpen\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x1c\n" +
@@ -1333,7 +1405,7 @@ func file_link_proto_rawDescGZIP() []byte {
 	return file_link_proto_rawDescData
 }
 
-var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_link_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_link_proto_goTypes = []any{
 	(*ToAgent)(nil),        // 0: reconciler.link.v1.ToAgent
 	(*Heard)(nil),          // 1: reconciler.link.v1.Heard
@@ -1349,38 +1421,41 @@ var file_link_proto_goTypes = []any{
 	(*Certificate)(nil),    // 11: reconciler.link.v1.Certificate
 	(*JoinRequest)(nil),    // 12: reconciler.link.v1.JoinRequest
 	(*JoinReply)(nil),      // 13: reconciler.link.v1.JoinReply
-	(*LogOpen)(nil),        // 14: reconciler.link.v1.LogOpen
-	(*LogChunk)(nil),       // 15: reconciler.link.v1.LogChunk
-	(*LogDone)(nil),        // 16: reconciler.link.v1.LogDone
+	(*KeptRequest)(nil),    // 14: reconciler.link.v1.KeptRequest
+	(*LogOpen)(nil),        // 15: reconciler.link.v1.LogOpen
+	(*LogChunk)(nil),       // 16: reconciler.link.v1.LogChunk
+	(*LogDone)(nil),        // 17: reconciler.link.v1.LogDone
 }
 var file_link_proto_depIdxs = []int32{
 	2,  // 0: reconciler.link.v1.ToAgent.welcome:type_name -> reconciler.link.v1.Welcome
 	4,  // 1: reconciler.link.v1.ToAgent.table:type_name -> reconciler.link.v1.Update
 	4,  // 2: reconciler.link.v1.ToAgent.work:type_name -> reconciler.link.v1.Update
 	11, // 3: reconciler.link.v1.ToAgent.certificate:type_name -> reconciler.link.v1.Certificate
-	14, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
+	15, // 4: reconciler.link.v1.ToAgent.log_open:type_name -> reconciler.link.v1.LogOpen
 	1,  // 5: reconciler.link.v1.ToAgent.heard:type_name -> reconciler.link.v1.Heard
-	3,  // 6: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
-	6,  // 7: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
-	7,  // 8: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
-	8,  // 9: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
-	7,  // 10: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
-	10, // 11: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
-	9,  // 12: reconciler.link.v1.FromAgent.images:type_name -> reconciler.link.v1.Images
-	7,  // 13: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
-	3,  // 14: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
-	3,  // 15: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
-	5,  // 16: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
-	12, // 17: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
-	15, // 18: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
-	0,  // 19: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
-	13, // 20: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
-	16, // 21: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
-	19, // [19:22] is the sub-list for method output_type
-	16, // [16:19] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 6: reconciler.link.v1.ToAgent.kept_request:type_name -> reconciler.link.v1.KeptRequest
+	3,  // 7: reconciler.link.v1.Update.generation:type_name -> reconciler.link.v1.Generation
+	6,  // 8: reconciler.link.v1.FromAgent.hello:type_name -> reconciler.link.v1.Hello
+	7,  // 9: reconciler.link.v1.FromAgent.ack:type_name -> reconciler.link.v1.Ack
+	8,  // 10: reconciler.link.v1.FromAgent.report:type_name -> reconciler.link.v1.Report
+	7,  // 11: reconciler.link.v1.FromAgent.heartbeat:type_name -> reconciler.link.v1.Ack
+	10, // 12: reconciler.link.v1.FromAgent.signing_request:type_name -> reconciler.link.v1.SigningRequest
+	9,  // 13: reconciler.link.v1.FromAgent.images:type_name -> reconciler.link.v1.Images
+	4,  // 14: reconciler.link.v1.FromAgent.kept:type_name -> reconciler.link.v1.Update
+	7,  // 15: reconciler.link.v1.Hello.applied:type_name -> reconciler.link.v1.Ack
+	3,  // 16: reconciler.link.v1.Ack.table:type_name -> reconciler.link.v1.Generation
+	3,  // 17: reconciler.link.v1.Ack.work:type_name -> reconciler.link.v1.Generation
+	5,  // 18: reconciler.link.v1.Link.Connect:input_type -> reconciler.link.v1.FromAgent
+	12, // 19: reconciler.link.v1.Link.Join:input_type -> reconciler.link.v1.JoinRequest
+	16, // 20: reconciler.link.v1.Link.Logs:input_type -> reconciler.link.v1.LogChunk
+	0,  // 21: reconciler.link.v1.Link.Connect:output_type -> reconciler.link.v1.ToAgent
+	13, // 22: reconciler.link.v1.Link.Join:output_type -> reconciler.link.v1.JoinReply
+	17, // 23: reconciler.link.v1.Link.Logs:output_type -> reconciler.link.v1.LogDone
+	21, // [21:24] is the sub-list for method output_type
+	18, // [18:21] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_link_proto_init() }
@@ -1395,6 +1470,7 @@ func file_link_proto_init() {
 		(*ToAgent_Certificate)(nil),
 		(*ToAgent_LogOpen)(nil),
 		(*ToAgent_Heard)(nil),
+		(*ToAgent_KeptRequest)(nil),
 	}
 	file_link_proto_msgTypes[5].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
@@ -1403,6 +1479,7 @@ func file_link_proto_init() {
 		(*FromAgent_Heartbeat)(nil),
 		(*FromAgent_SigningRequest)(nil),
 		(*FromAgent_Images)(nil),
+		(*FromAgent_Kept)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1410,7 +1487,7 @@ func file_link_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_link_proto_rawDesc), len(file_link_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

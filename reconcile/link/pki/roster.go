@@ -30,9 +30,10 @@ type Roster struct {
 	authority *Authority
 	registry  Registry
 
-	mu     sync.RWMutex
-	known  map[string]identity // as in the registry
-	change sync.Mutex          // one change of identities at a time, so that known follows the registry in order
+	mu       sync.RWMutex
+	known    map[string]identity // as in the registry
+	readmits bool                // see Readmit
+	change   sync.Mutex          // one change of identities at a time, so that known follows the registry in order
 }
 
 // LoadRoster reads all identities.
@@ -70,7 +71,11 @@ func (r *Roster) Check(c *x509.Certificate, now time.Time) (string, error) {
 	r.mu.RLock()
 	id, ok := r.known[name]
 	r.mu.RUnlock()
-	switch key := digest(c.RawSubjectPublicKeyInfo); {
+	key := digest(c.RawSubjectPublicKeyInfo)
+	if (!ok || key != id.Key && key != id.Previous) && r.readmit(name, c, now) {
+		return name, nil
+	}
+	switch {
 	case !ok:
 		return "", fmt.Errorf("%w: minion %q never joined", ErrRefused, name)
 	case !id.Revoked.IsZero():
