@@ -152,6 +152,11 @@ func notJSON(b []byte, report func(p place, path []string, message, hint string)
 		if err == nil {
 			continue
 		}
+		if err == io.EOF { // it is JSON, and something in it is not CUE's
+			mark := max(bytes.Index(b, []byte("\ufeff")), 0)
+			report(place{line: 1, column: 1}.after(b[:mark]), nil, "holds a byte order mark or another character that a manifest cannot have", "")
+			return
+		}
 		end := len(b)
 		if s, ok := err.(*stdjson.SyntaxError); ok {
 			end = int(max(s.Offset-1, 0))

@@ -73,16 +73,19 @@ func (r *reply) place(at [3]int) place {
 func (r *reply) node(w *wireNode, path []string, report func(p place, path []string, message string)) *node {
 	if w == nil {
 		report(place{}, path, "came out damaged")
-		return &node{}
+		return &node{wrong: true}
 	}
 	n := &node{kind: w.Kind, pos: r.place(w.At), text: w.Text}
 	switch {
 	case len(path) > maxDepth:
+		n.wrong = true
 		report(n.pos, nil, "is nested too deep")
 		return n
 	case w.Kind == isString && (strings.ContainsRune(w.Text, 0) || !utf8.ValidString(w.Text)):
+		n.wrong = true
 		report(n.pos, path, "holds a character that a manifest cannot have")
 	case w.Kind == isMap && len(w.Names) != len(w.Values), w.Kind < isNull, w.Kind > isMap:
+		n.wrong = true
 		report(n.pos, path, "came out damaged")
 		return n
 	}
