@@ -135,8 +135,21 @@ func (e *evaluator) read(name string, b []byte) *fileResult {
 	for _, d := range docs {
 		f.document(d, "", "", nil)
 	}
+	f.untold()
 	f.result.errors.sort()
 	return f.result
+}
+
+// untold is an error for what is not known without one: nothing is ever declared in part.
+func (f *fileReader) untold() {
+	if len(f.result.errors) > 0 {
+		return
+	}
+	if i := slices.IndexFunc(f.result.objects, func(o *object) bool { return o.doubts != nil }); i >= 0 {
+		f.fail(f.result.objects[i].node.pos, f.result.objects[i].label(), nil, "cannot be read as a whole", "")
+	} else if len(f.result.unread) > 0 {
+		f.fail(place{}, "", nil, "cannot be read as a whole", "")
+	}
 }
 
 type fileReader struct {

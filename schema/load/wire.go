@@ -35,6 +35,7 @@ type reply struct {
 	Files   []string // that places are in
 	Objects []*wireNode
 	Errors  []wireError
+	Unread  bool // there may be objects besides, if there are errors
 
 	Violations []wireViolation
 }
@@ -50,11 +51,13 @@ type wireError struct {
 	At                    [3]int // index into reply.Files plus one, line, column
 	Object, Message, Hint string
 	Field                 []string
+	Of                    int // index into reply.Objects plus one, 0: none
 }
 
 // wireNode is a node on its way. Names are the fields' of a map.
 type wireNode struct {
 	Kind   nodeKind    `json:"k,omitempty"`
+	Wrong  bool        `json:"w,omitempty"` // an error says what is wrong with it
 	At     [3]int      `json:"p"`
 	Text   string      `json:"t,omitempty"`
 	Names  []string    `json:"n,omitempty"`
@@ -75,7 +78,7 @@ func (r *reply) node(w *wireNode, path []string, report func(p place, path []str
 		report(place{}, path, "came out damaged")
 		return &node{wrong: true}
 	}
-	n := &node{kind: w.Kind, pos: r.place(w.At), text: w.Text}
+	n := &node{kind: w.Kind, wrong: w.Wrong, pos: r.place(w.At), text: w.Text}
 	switch {
 	case len(path) > maxDepth:
 		n.wrong = true
