@@ -11,7 +11,21 @@ type Problem struct {
 	Path    []string
 	Message string // what is wrong, as a sentence part: lower case, no full stop
 	Hint    string // what to do, or ""
+
+	// Because is the paths that the problem follows from; nil: Path alone. If it is not known what is at one of them or below
+	// it, because what was written there is wrong, there may be no problem at all. "*" stands for every index or key, and a last
+	// element "" for that there is something, whatever it is.
+	Because [][]string
 }
+
+// because sets what the problem follows from.
+func (p *Problem) because(paths ...[]string) { p.Because = paths }
+
+// also adds to its own path what else the problem follows from.
+func (p *Problem) also(paths ...[]string) { p.Because = append([][]string{p.Path}, paths...) }
+
+// something is the path for that there is something at a path.
+func something(path []string) []string { return at(path, "") }
 
 // NotYet ends the message of a Problem whose object is right but uses what this release cannot do.
 const NotYet = "not supported yet"
@@ -49,10 +63,12 @@ func (r *ReplicationController) Check() []Problem {
 	c.annotations(at(tmpl, "metadata", "annotations"), r.Spec.Template.Annotations)
 	switch {
 	case len(r.Spec.Matches()) == 0:
-		c.add(at(tmpl, "metadata", "labels"), "give the template at least one label", "the template has no labels, and without a selector nothing would tell this controller's pods from others")
+		c.add(at(tmpl, "metadata", "labels"), "give the template at least one label", "the template has no labels, and without a selector nothing would tell this controller's pods from others").
+			also([]string{"spec", "selector"})
 	case !Selects(r.Spec.Matches(), r.Spec.Template.Labels):
 		c.add([]string{"spec", "selector"}, "give the template every label that the selector names",
-			"the selector %s does not match the template's labels %s", pairs(r.Spec.Selector), pairs(r.Spec.Template.Labels))
+			"the selector %s does not match the template's labels %s", pairs(r.Spec.Selector), pairs(r.Spec.Template.Labels)).
+			also(at(tmpl, "metadata", "labels"))
 	}
 	c.settings([]string{"metadata", "annotations"}, r.Annotations, controllerSettings)
 	c.settings(at(tmpl, "metadata", "annotations"), r.Spec.Template.Annotations, templateSettings)
@@ -70,8 +86,10 @@ func at(path []string, more ...string) []string {
 	return append(path[:len(path):len(path)], more...)
 }
 
-func (c *checker) add(path []string, hint, format string, args ...any) {
+// add adds a problem. What is returned is for what is said of it at once.
+func (c *checker) add(path []string, hint, format string, args ...any) *Problem {
 	c.problems = append(c.problems, Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
+	return &c.problems[len(c.problems)-1]
 }
 
 // The rules of labels: Kubernetes, "Labels and Selectors". Values have been checked since v1 only, and the ids that people

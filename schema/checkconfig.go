@@ -30,7 +30,7 @@ func (m *ConfigMap) Check() []Problem {
 			c.add([]string{"binaryData", k}, "remove one of the two", "%q is in data too", k)
 		}
 	}
-	c.configSize(size)
+	c.configSize(size, "binaryData")
 	return c.problems
 }
 
@@ -43,13 +43,13 @@ func (s *Secret) Check() []Problem {
 		c.configKey([]string{"data"}, k)
 		size += len(k) + len(s.Data[k])
 	}
-	c.configSize(size)
+	c.configSize(size, "stringData")
 	if s.Type == SecretDockerJSON {
 		const key = ".dockerconfigjson"
 		if b, ok := s.Data[key]; !ok {
-			c.add([]string{"data"}, "", "a secret of type %s needs the key %s", s.Type, key)
+			c.add([]string{"data"}, "", "a secret of type %s needs the key %s", s.Type, key).because([]string{"data", key}, []string{"stringData", key})
 		} else if !json.Valid(b) {
-			c.add([]string{"data", key}, "", "is not JSON")
+			c.add([]string{"data", key}, "", "is not JSON").also([]string{"stringData", key})
 		}
 	}
 	return c.problems
@@ -61,9 +61,10 @@ func (c *checker) configKey(path []string, k string) {
 	}
 }
 
-func (c *checker) configSize(n int) {
+// configSize checks the size of what is in data and in another field.
+func (c *checker) configSize(n int, other string) {
 	if n > maxConfig {
-		c.add([]string{"data"}, "", "holds %d bytes, more than %d", n, maxConfig)
+		c.add([]string{"data"}, "", "holds %d bytes, more than %d", n, maxConfig).also([]string{other})
 	}
 }
 

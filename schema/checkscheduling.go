@@ -16,11 +16,11 @@ func (c *checker) scheduling(path []string, s *PodSpec) {
 		c.selector(at(p, "labelSelector"), t.Selector)
 		k := [2]string{t.TopologyKey, t.WhenUnsatisfiable}
 		if seen[k] {
-			c.add(at(p, "topologyKey"), "", "a second constraint spreads over %q with %s", t.TopologyKey, t.WhenUnsatisfiable)
+			c.add(at(p, "topologyKey"), "", "a second constraint spreads over %q with %s", t.TopologyKey, t.WhenUnsatisfiable).also(at(p, "whenUnsatisfiable"))
 		}
 		seen[k] = true
 		if t.MinDomains != nil && t.WhenUnsatisfiable != "DoNotSchedule" {
-			c.add(at(p, "minDomains"), "write whenUnsatisfiable: DoNotSchedule", "means nothing where the constraint does not bind")
+			c.add(at(p, "minDomains"), "write whenUnsatisfiable: DoNotSchedule", "means nothing where the constraint does not bind").also(at(p, "whenUnsatisfiable"))
 		}
 	}
 	a := s.Affinity
@@ -51,13 +51,13 @@ func (c *checker) toleration(path []string, t Toleration) {
 	case t.Key != "":
 		c.key(at(path, "key"), t.Key)
 	case t.Operator != OpExists:
-		c.add(at(path, "operator"), "write operator: Exists", "a toleration of every key compares no value")
+		c.add(at(path, "operator"), "write operator: Exists", "a toleration of every key compares no value").also(at(path, "key"))
 	}
 	if t.Operator == OpExists && t.Value != "" {
-		c.add(at(path, "value"), "remove it", "Exists compares no value")
+		c.add(at(path, "value"), "remove it", "Exists compares no value").also(at(path, "operator"))
 	}
 	if t.TolerationSeconds != nil && t.Effect != NoExecute {
-		c.add(at(path, "effect"), "write effect: NoExecute", "only NoExecute is tolerated for a time")
+		c.add(at(path, "effect"), "write effect: NoExecute", "only NoExecute is tolerated for a time").also(at(path, "tolerationSeconds"))
 	}
 }
 
@@ -102,7 +102,7 @@ func (c *checker) nodeTerm(path []string, t NodeTerm) {
 			continue
 		}
 		if (r.Operator != OpIn && r.Operator != OpNotIn) || len(r.Values) != 1 {
-			c.add(p, "write operator: In or NotIn and one value", "a name is compared with one value")
+			c.add(p, "write operator: In or NotIn and one value", "a name is compared with one value").because(at(p, "operator"), at(p, "values"))
 		}
 	}
 }
@@ -123,22 +123,22 @@ func (c *checker) requirement(path []string, r Requirement, ofMinions bool) {
 	switch r.Operator {
 	case OpIn, OpNotIn:
 		if len(r.Values) == 0 {
-			c.add(at(path, "values"), "", "%s needs at least one value", r.Operator)
+			c.add(at(path, "values"), "", "%s needs at least one value", r.Operator).also(at(path, "operator"))
 		}
 		for i, v := range r.Values {
 			if !labelValue.MatchString(v) && !ofMinions {
-				c.add(at(path, "values", strconv.Itoa(i)), "", "the value %q is not well-formed", v)
+				c.add(at(path, "values", strconv.Itoa(i)), "", "the value %q is not well-formed", v).also(at(path, "operator"))
 			}
 		}
 	case OpExists, OpDoesNotExist:
 		if len(r.Values) > 0 {
-			c.add(at(path, "values"), "remove them", "%s compares no values", r.Operator)
+			c.add(at(path, "values"), "remove them", "%s compares no values", r.Operator).also(at(path, "operator"))
 		}
 	case OpGt, OpLt:
 		if !ofMinions {
 			c.add(at(path, "operator"), "", "%s compares labels of minions, not of pods", r.Operator)
 		} else if len(r.Values) != 1 || !wholeNumber(r.Values[0]) {
-			c.add(at(path, "values"), "", "%s needs one whole number", r.Operator)
+			c.add(at(path, "values"), "", "%s needs one whole number", r.Operator).also(at(path, "operator"))
 		}
 	}
 }
@@ -160,7 +160,7 @@ func (n *Node) Check() []Problem {
 			c.add(at(p, "value"), "", "the value %q is not well-formed", t.Value)
 		}
 		if slices.ContainsFunc(seen, func(o Taint) bool { return o.Key == t.Key && o.Effect == t.Effect }) {
-			c.add(at(p, "key"), "", "a second taint has the key %q and the effect %s", t.Key, t.Effect)
+			c.add(at(p, "key"), "", "a second taint has the key %q and the effect %s", t.Key, t.Effect).also(at(p, "effect"))
 		}
 		seen = append(seen, t)
 	}

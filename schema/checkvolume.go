@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-func (c *checker) volume(path []string, v *Volume, s *PodSpec) {
+func (c *checker) volume(spec, path []string, v *Volume, s *PodSpec) {
 	if m := v.ConfigMap; m != nil {
 		c.items(at(path, "configMap", "items"), m.Items)
 	}
@@ -29,7 +29,7 @@ func (c *checker) volume(path []string, v *Volume, s *PodSpec) {
 		if r := f.ResourceFieldRef; r != nil && r.ContainerName == "" {
 			c.add(at(p, "resourceFieldRef", "containerName"), "", "is missing: a volume belongs to no container")
 		}
-		c.resource(at(p, "resourceFieldRef"), f.ResourceFieldRef, s)
+		c.resource(spec, at(p, "resourceFieldRef"), f.ResourceFieldRef, s)
 	}
 }
 
@@ -75,7 +75,7 @@ func (c *checker) fieldPath(path []string, field string, known []string) {
 // The amounts that a container can be told.
 var amounts = []string{"limits.cpu", "limits.memory", "limits.ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage"}
 
-func (c *checker) resource(path []string, r *ResourceReference, s *PodSpec) {
+func (c *checker) resource(spec, path []string, r *ResourceReference, s *PodSpec) {
 	if r == nil {
 		return
 	}
@@ -90,22 +90,23 @@ func (c *checker) resource(path []string, r *ResourceReference, s *PodSpec) {
 			return
 		}
 	}
-	c.add(at(path, "containerName"), "", "the pod has no container %q", r.ContainerName)
+	c.add(at(path, "containerName"), "", "the pod has no container %q", r.ContainerName).
+		also(at(spec, "containers", "*", "name"), at(spec, "initContainers", "*", "name"))
 }
 
-func (c *checker) env(path []string, e *EnvVar, s *PodSpec) {
+func (c *checker) env(spec, path []string, e *EnvVar, s *PodSpec) {
 	f := e.ValueFrom
 	if f == nil {
 		return
 	}
 	p := at(path, "valueFrom")
 	if e.Value != "" {
-		c.add(p, "remove one of the two", "value and valueFrom cannot be given together")
+		c.add(p, "remove one of the two", "value and valueFrom cannot be given together").because(something(p), at(path, "value"))
 	}
 	c.exactlyOne(p, "a source of the value", given{"fieldRef", f.FieldRef != nil}, given{"resourceFieldRef", f.ResourceFieldRef != nil},
 		given{"configMapKeyRef", f.ConfigMapKeyRef != nil}, given{"secretKeyRef", f.SecretKeyRef != nil})
 	if f.FieldRef != nil {
 		c.fieldPath(at(p, "fieldRef", "fieldPath"), f.FieldRef.FieldPath, envFields)
 	}
-	c.resource(at(p, "resourceFieldRef"), f.ResourceFieldRef, s)
+	c.resource(spec, at(p, "resourceFieldRef"), f.ResourceFieldRef, s)
 }

@@ -66,7 +66,7 @@ func (c *Cluster) Check() []Problem {
 	case portal.IsValid() && portal.Bits() > 30:
 		k.add([]string{"spec", "portalNet"}, "", "%s has no room for services", portal)
 	case portal.IsValid() && pods.IsValid() && portal.Overlaps(pods):
-		k.add([]string{"spec", "podNet"}, "", "%s and the portalNet %s overlap", pods, portal)
+		k.add([]string{"spec", "podNet"}, "", "%s and the portalNet %s overlap", pods, portal).also([]string{"spec", "portalNet"})
 	}
 	if pods.IsValid() && pods.Bits() > 23 { // the first /24 is no minion's
 		k.add([]string{"spec", "podNet"}, "a /16 has room for 255 minions", "%s has no room for minions, which have a /24 each", pods)

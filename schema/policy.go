@@ -76,7 +76,7 @@ func (p *Policy) Violations(o Object) []Problem {
 	s := &p.Spec
 	for _, l := range s.RequireLabels {
 		if o.Metadata().Labels[l] == "" {
-			c.add([]string{"metadata", "labels"}, "", "the label %q is missing", l)
+			c.label([]string{"metadata", "labels"}, l)
 		}
 	}
 	k := o.Key()
@@ -96,12 +96,16 @@ func (p *Policy) Violations(o Object) []Problem {
 		template := []string{"spec", "template"}
 		for _, l := range s.RequireLabels {
 			if o.Spec.Template.Labels[l] == "" {
-				c.add(at(template, "metadata", "labels"), "", "the label %q is missing", l)
+				c.label(at(template, "metadata", "labels"), l)
 			}
 		}
 		c.podPolicy(at(template, "spec"), &o.Spec.Template.Spec, s)
 	}
 	return c.problems
+}
+
+func (c *checker) label(path []string, key string) {
+	c.add(path, "", "the label %q is missing", key).because(at(path, key))
 }
 
 func (c *checker) podPolicy(path []string, p *PodSpec, s *PolicySpec) {
@@ -117,7 +121,8 @@ func (c *checker) podPolicy(path []string, p *PodSpec, s *PolicySpec) {
 	}
 	for i, v := range p.Volumes {
 		if s.ForbidHostPath && v.HostPath != nil {
-			c.add(at(path, "volumes", strconv.Itoa(i), "hostPath"), "", "directories of the minion are not allowed")
+			p := at(path, "volumes", strconv.Itoa(i), "hostPath")
+			c.add(p, "", "directories of the minion are not allowed").because(something(p))
 		}
 		if v.Image != nil {
 			c.registry(at(path, "volumes", strconv.Itoa(i), "image", "reference"), v.Image.Reference, s.Registries)
@@ -202,7 +207,8 @@ func (p *Policy) Check() []Problem {
 	c.each(at(spec, "requireLimits"), s.RequireLimits, func(r string) bool { return r == "cpu" || r == "memory" }, "cpu or memory")
 	c.each(at(spec, "namespaces"), s.Namespaces, isLabel, label)
 	if len(s.Registries)+len(s.RequireLabels)+len(s.RequireLimits)+len(s.Namespaces) == 0 && !s.ForbidPrivileged && !s.ForbidHostNamespaces && !s.ForbidHostPath && strings.TrimSpace(s.CUE) == "" {
-		c.add(spec, "", "the policy has no rule")
+		c.add(spec, "", "the policy has no rule").because(at(spec, "registries"), at(spec, "requireLabels"), at(spec, "requireLimits"), at(spec, "namespaces"),
+			at(spec, "forbidPrivileged"), at(spec, "forbidHostNamespaces"), at(spec, "forbidHostPath"), at(spec, "cue"))
 	}
 	return c.problems
 }

@@ -100,7 +100,7 @@ func (r Resources) With(limits, requests ResourceList, path ...string) (Resource
 	r.Requests = &Requests{}
 	var problems []Problem
 	fail := func(list, name, format string, args ...any) {
-		problems = append(problems, Problem{Path: at(path, list, name), Message: fmt.Sprintf(format, args...)})
+		problems = append(problems, Problem{Path: at(path, list, name), Message: fmt.Sprintf(format, args...), Because: [][]string{at(path, "requests", name), at(path, "limits", name)}})
 	}
 	for _, x := range []struct {
 		name           string

@@ -13,6 +13,7 @@ type Reference struct {
 	Optional bool     // it may be missing
 	Required bool     // it cannot be made optional
 	Path     []string // in the spec
+	In       []string // in the spec, what holds the name and whether it is optional
 }
 
 // References is every use of a ConfigMap or Secret, in the order of the spec.
@@ -42,17 +43,21 @@ func (s *PodSpec) References() []Reference {
 		}
 	}
 	for i, r := range s.ImagePullSecrets {
-		out = append(out, Reference{Kind: KindSecret, Name: r.Name, Required: true, Path: []string{"imagePullSecrets", strconv.Itoa(i), "name"}})
+		out = append(out, Reference{Kind: KindSecret, Name: r.Name, Required: true, Path: []string{"imagePullSecrets", strconv.Itoa(i), "name"}, In: []string{"imagePullSecrets", strconv.Itoa(i)}})
 	}
 	return out
 }
 
 func volumeReferences(kind Kind, name string, items []KeyPath, optional bool, path []string, field string) []Reference {
-	out := []Reference{{Kind: kind, Name: name, Optional: optional, Path: at(path, field)}}
+	out := []Reference{{Kind: kind, Name: name, Optional: optional, Path: at(path, field), In: path}}
 	for i, k := range items {
-		out = append(out, Reference{Kind: kind, Name: name, Key: k.Key, Optional: optional, Path: at(path, "items", strconv.Itoa(i), "key")})
+		out = append(out, Reference{Kind: kind, Name: name, Key: k.Key, Optional: optional, Path: at(path, "items", strconv.Itoa(i), "key"), In: path})
 	}
 	return out
+}
+
+func reference(kind Kind, name, key string, optional bool, in []string, field string) Reference {
+	return Reference{Kind: kind, Name: name, Key: key, Optional: optional, Path: at(in, field), In: in}
 }
 
 func (k *Container) references(path []string) []Reference {
@@ -60,10 +65,10 @@ func (k *Container) references(path []string) []Reference {
 	for i, e := range k.EnvFrom {
 		p := at(path, "envFrom", strconv.Itoa(i))
 		if r := e.ConfigMapRef; r != nil {
-			out = append(out, Reference{Kind: KindConfigMap, Name: r.Name, Optional: r.Optional, Path: at(p, "configMapRef", "name")})
+			out = append(out, reference(KindConfigMap, r.Name, "", r.Optional, at(p, "configMapRef"), "name"))
 		}
 		if r := e.SecretRef; r != nil {
-			out = append(out, Reference{Kind: KindSecret, Name: r.Name, Optional: r.Optional, Path: at(p, "secretRef", "name")})
+			out = append(out, reference(KindSecret, r.Name, "", r.Optional, at(p, "secretRef"), "name"))
 		}
 	}
 	for i, e := range k.Env {
@@ -72,10 +77,10 @@ func (k *Container) references(path []string) []Reference {
 		}
 		p := at(path, "env", strconv.Itoa(i), "valueFrom")
 		if r := e.ValueFrom.ConfigMapKeyRef; r != nil {
-			out = append(out, Reference{Kind: KindConfigMap, Name: r.Name, Key: r.Key, Optional: r.Optional, Path: at(p, "configMapKeyRef", "key")})
+			out = append(out, reference(KindConfigMap, r.Name, r.Key, r.Optional, at(p, "configMapKeyRef"), "key"))
 		}
 		if r := e.ValueFrom.SecretKeyRef; r != nil {
-			out = append(out, Reference{Kind: KindSecret, Name: r.Name, Key: r.Key, Optional: r.Optional, Path: at(p, "secretKeyRef", "key")})
+			out = append(out, reference(KindSecret, r.Name, r.Key, r.Optional, at(p, "secretKeyRef"), "key"))
 		}
 	}
 	return out

@@ -11,6 +11,14 @@ import (
 type Clash struct {
 	Key, Other Key
 	Problem
+	Premises []Premise
+}
+
+// Premise is what a clash follows from besides Key's object: what other objects are, or that there are none. An object that is
+// not in the set, because it cannot be read, may be among them.
+type Premise struct {
+	Of      Key        // Name "": every object of the kind in the namespace
+	Because [][]string // as that of a [Problem]; nil: that it is there at all
 }
 
 // Check finds what the objects of a set contradict in each other: names that would be one in DNS, services whose variables would have one prefix in one
@@ -43,12 +51,21 @@ type setChecker struct {
 }
 
 // taken adds a clash, which problem describes, if something of seen has the key already, and takes it otherwise.
-func taken[K comparable](c *setChecker, seen map[K]Key, by Key, key K, problem func() Problem) {
-	if o, ok := seen[key]; ok && o != by {
-		c.clashes = append(c.clashes, Clash{by, o, problem()})
+// Both follow from their paths.
+func taken[K comparable](c *setChecker, seen map[K]user, by Key, key K, because [][]string, problem func() Problem) {
+	if o, ok := seen[key]; ok && o.key != by {
+		p := problem()
+		p.also(because...)
+		c.clashes = append(c.clashes, Clash{by, o.key, p, []Premise{{o.key, o.because}}})
 		return
 	}
-	seen[key] = by
+	seen[key] = user{by, because}
+}
+
+// user is who has what only one can have.
+type user struct {
+	key     Key
+	because [][]string
 }
 
 // socket is a port of an address; none of every minion.
@@ -75,7 +92,7 @@ func (c *setChecker) names() {
 		}
 		folded := Key{k.Kind, k.Namespace, strings.ReplaceAll(strings.ToLower(k.Name), "_", "-")}
 		if other, ok := seen[folded]; ok && other != k {
-			c.clashes = append(c.clashes, Clash{k, other, Problem{Path: []string{"metadata", "name"}, Message: fmt.Sprintf("its name in DNS (%s) is that", folded.Name), Hint: "rename one of the two"}})
+			c.clashes = append(c.clashes, Clash{Key: k, Other: other, Problem: Problem{Path: []string{"metadata", "name"}, Message: fmt.Sprintf("its name in DNS (%s) is that", folded.Name), Hint: "rename one of the two"}})
 			continue
 		}
 		seen[folded] = k
@@ -83,34 +100,40 @@ func (c *setChecker) names() {
 }
 
 func (c *setChecker) services() {
-	prefixes, portals, sockets := map[[2]string]Key{}, map[string]Key{}, map[socket]Key{}
+	prefixes, portals, sockets := map[[2]string]user{}, map[string]user{}, map[socket]user{}
 	for _, v := range c.set.Services {
 		k := v.Key()
 		prefix := VariablePrefix(v.Name)
-		taken(c, prefixes, k, [2]string{v.Namespace, prefix}, func() Problem {
-			return Problem{[]string{"metadata", "name"}, fmt.Sprintf("its variables (%s_SERVICE_HOST, ...) have the names of those", prefix), "rename one of the two"}
+		taken(c, prefixes, k, [2]string{v.Namespace, prefix}, nil, func() Problem {
+			return Problem{Path: []string{"metadata", "name"}, Message: fmt.Sprintf("its variables (%s_SERVICE_HOST, ...) have the names of those", prefix), Hint: "rename one of the two"}
 		})
 		if v.Spec.ClusterIP != "" && v.Spec.ClusterIP != Headless {
-			taken(c, portals, k, v.Spec.ClusterIP, func() Problem {
-				return Problem{[]string{"spec", "clusterIP"}, "asks for the address", "leave it out and an address is chosen"}
+			taken(c, portals, k, v.Spec.ClusterIP, nil, func() Problem {
+				return Problem{Path: []string{"spec", "clusterIP"}, Message: "asks for the address", Hint: "leave it out and an address is chosen"}
 			})
 		}
 		for i, p := range v.Spec.Ports {
 			for j, ip := range v.Spec.ExternalIPs {
-				taken(c, sockets, k, socket{ip, p.Port, p.Protocol.Proto()}, func() Problem {
-					return Problem{[]string{"spec", "externalIPs", strconv.Itoa(j)}, fmt.Sprintf("%s:%d is a public address", ip, p.Port), ""}
+				taken(c, sockets, k, socket{ip, p.Port, p.Protocol.Proto()}, portOf(i), func() Problem {
+					return Problem{Path: []string{"spec", "externalIPs", strconv.Itoa(j)}, Message: fmt.Sprintf("%s:%d is a public address", ip, p.Port)}
 				})
 			}
 			if p.NodePort != 0 {
-				taken(c, sockets, k, socket{"", p.NodePort, p.Protocol.Proto()}, func() Problem {
-					return Problem{[]string{"spec", "ports", strconv.Itoa(i), "nodePort"}, "asks for the port of the minions", "leave it out and a port is chosen"}
+				taken(c, sockets, k, socket{"", p.NodePort, p.Protocol.Proto()}, portOf(i), func() Problem {
+					return Problem{Path: []string{"spec", "ports", strconv.Itoa(i), "nodePort"}, Message: "asks for the port of the minions", Hint: "leave it out and a port is chosen"}
 				})
 			}
 		}
 		if e, ok := c.have[Key{KindEndpoints, v.Namespace, v.Name}]; ok && len(v.Spec.Selector) > 0 {
-			c.clashes = append(c.clashes, Clash{e.Key(), k, Problem{Path: []string{"metadata", "name"}, Message: "what is behind the service is found by the selector", Hint: "remove the endpoints or the selector"}})
+			c.clashes = append(c.clashes, Clash{e.Key(), k, Problem{Path: []string{"metadata", "name"}, Message: "what is behind the service is found by the selector", Hint: "remove the endpoints or the selector"},
+				[]Premise{{k, [][]string{{"spec", "selector"}}}}})
 		}
 	}
+}
+
+// portOf is the paths of a service's port that say what it takes.
+func portOf(i int) [][]string {
+	return [][]string{{"spec", "ports", strconv.Itoa(i), "port"}, {"spec", "ports", strconv.Itoa(i), "protocol"}}
 }
 
 // references finds what pods and templates need and nothing declares.
@@ -126,11 +149,11 @@ func (c *setChecker) references() {
 func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
 	var reported map[Key]bool
 	for _, r := range s.References() {
-		if r.Optional {
+		if r.Optional || r.Name == "" { // which is told as missing
 			continue
 		}
 		o, ok := c.have[Key{r.Kind, by.Namespace, r.Name}]
-		p := Problem{Path: at(path, r.Path...)}
+		var p Problem
 		switch h, _ := o.(interface{ Has(string) bool }); {
 		case !ok && reported[Key{r.Kind, "", r.Name}]: // once is enough
 			continue
@@ -150,7 +173,11 @@ func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
 		default:
 			continue
 		}
-		c.clashes = append(c.clashes, Clash{Key: by, Problem: p})
+		p.Path = at(path, r.Path...)
+		in := at(path, r.In...)
+		p.also(at(in, "name"), at(in, "secretName"), at(in, "optional"), []string{"metadata", "namespace"})
+		entries := [][]string{{"data"}, {"binaryData"}, {"stringData"}} // the hint names all of them
+		c.clashes = append(c.clashes, Clash{Key: by, Problem: p, Premises: []Premise{{Key{r.Kind, by.Namespace, r.Name}, entries}}})
 	}
 }
 
@@ -171,7 +198,10 @@ func keysOf(o Object) string {
 func (c *setChecker) settings() {
 	for i, k := range c.set.Clusters {
 		if i > 0 {
-			c.clashes = append(c.clashes, Clash{k.Key(), c.set.Clusters[0].Key(), Problem{Path: []string{"kind"}, Message: "a set has one Cluster; there are the settings", Hint: "put all settings into one of the two"}})
+			names := [][]string{{"metadata", "name"}} // of one name, they would be one object that is declared twice
+			first := c.set.Clusters[0].Key()
+			c.clashes = append(c.clashes, Clash{k.Key(), first, Problem{Path: []string{"kind"}, Message: "a set has one Cluster; there are the settings", Hint: "put all settings into one of the two", Because: names},
+				[]Premise{{first, names}}})
 		}
 	}
 }

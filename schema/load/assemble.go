@@ -35,30 +35,65 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		errs = append(errs, twice...)
 	}
 	out.Set, out.objects = a.set, a.sorted
-	wrong := len(errs) > 0
 	for _, c := range a.set.Check() {
-		message := c.Message
-		if c.Other != (schema.Key{}) {
-			message += " of " + c.Other.String() + " at " + a.set.Positions[c.Other.String()].String()
-		} else if wrong {
-			continue // what is missing may be among what is wrong
-		}
-		o := find(a.sorted, c.Key)
-		if l.part && c.Other == (schema.Key{}) {
-			out.Warnings = append(out.Warnings, fmt.Sprintf("%s: %s: %s: %s; it may be declared elsewhere", o.place(c.Path), c.Key, dotted(o.written(c.Path)), message))
+		if a.unsure(&c, unreadOf(results)) {
 			continue
 		}
-		errs = append(errs, &Error{Position: o.place(c.Path), Object: c.Key.String(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
+		o, message := find(a.sorted, c.Key), c.Message
+		if other := find(a.sorted, c.Other); other != nil {
+			message += " of " + other.label() + " at " + other.position.String()
+		}
+		if l.part && c.Other == (schema.Key{}) {
+			out.Warnings = append(out.Warnings, fmt.Sprintf("%s: %s: %s: %s; it may be declared elsewhere", o.place(c.Path), o.label(), dotted(o.written(c.Path)), message))
+			continue
+		}
+		errs = append(errs, &Error{Position: o.place(c.Path), Object: o.label(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
 	}
-	against, err := l.judge(a.set, a.sorted)
+	against, err := l.judge(a.sorted)
 	if err != nil {
 		return nil, err
 	}
 	if errs = append(errs, against...); len(errs) > 0 {
 		errs.sort()
+		errs = slices.CompactFunc(errs, func(a, b *Error) bool { return *a == *b }) // of what a comprehension made several times
 		return nil, errs.few(treeErrors)
 	}
 	return out, nil
+}
+
+// unreadOf is what files may declare besides their objects.
+func unreadOf(results []*fileResult) (all []unread) {
+	for _, r := range results {
+		all = append(all, r.unread...)
+	}
+	return all
+}
+
+// unsure tells whether a clash may be no more than a consequence of what is wrong with objects, or of what may be
+// declared where nothing could be read.
+func (a *assembly) unsure(c *schema.Clash, elsewhere []unread) bool {
+	if find(a.sorted, c.Key).unsure(&c.Problem) {
+		return true
+	}
+	for _, p := range c.Premises {
+		o := find(a.sorted, p.Of)
+		if o != nil {
+			if len(p.Because) > 0 && o.touch(p.Because, nil) {
+				return true
+			}
+			continue
+		}
+		if slices.ContainsFunc(elsewhere, func(u unread) bool { return u.mayBe(p.Of) }) {
+			return true
+		}
+		if p.Of.Name == "" && slices.ContainsFunc(a.sorted, func(o *object) bool {
+			k := o.Key()
+			return o.doubts != nil && k.Kind == p.Of.Kind && k.Namespace == p.Of.Namespace && o.touch(p.Because, nil)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // join puts a tree together from the start.
@@ -78,7 +113,7 @@ func (l *Loader) join(results []*fileResult) (*assembly, Errors) {
 		}
 		again = true
 		if f := unique[len(unique)-1]; !o.inherited(f) {
-			twice = append(twice, &Error{Position: o.position, Object: o.Key().String(), Message: "is declared twice; first at " + f.position.String(), Hint: l.twice(f, o)})
+			twice = append(twice, &Error{Position: o.position, Object: o.label(), Message: "is declared twice; first at " + f.position.String(), Hint: l.twice(f, o)})
 		}
 	}
 	a.sorted = unique

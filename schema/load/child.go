@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/inject/embed"
 	cueload "cuelang.org/go/cue/load"
@@ -122,16 +125,42 @@ func (q *request) evaluate(p requestPackage) (r *reply) {
 		}
 		if i.Err != nil {
 			c.fail(cue.Value{}, nil, i.Err)
+			c.reply.Unread = true
 			continue
 		}
 		v := cuecontext.New(cuecontext.WithInjection(embed.New())).BuildInstance(i)
-		if err := v.Validate(); err != nil {
-			c.fail(v, nil, err)
-			continue
-		}
 		c.walk(v, place{})
+		if err := v.Validate(); err != nil {
+			c.rest(v, err)
+		}
+		if len(c.reply.Errors) > 0 && comprehends(i, map[*build.Instance]bool{}) {
+			c.reply.Unread = true // of a struct with an error CUE does not tell that a comprehension in it was not evaluated
+		}
 	}
 	return c.reply
+}
+
+// comprehends tells whether a package, or one that it imports, has fields that only its evaluation brings.
+func comprehends(i *build.Instance, seen map[*build.Instance]bool) (found bool) {
+	if seen[i] {
+		return false
+	}
+	seen[i] = true
+	for _, f := range i.Files {
+		ast.Walk(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Comprehension:
+				found = true
+			case *ast.Field:
+				switch n.Label.(type) {
+				case *ast.Interpolation, *ast.ParenExpr:
+					found = true
+				}
+			}
+			return !found
+		}, nil)
+	}
+	return found || slices.ContainsFunc(i.Imports, func(x *build.Instance) bool { return comprehends(x, seen) })
 }
 
 // inTree is the name of a file of the tree.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"reconciler/schema"
 )
 
 const (
@@ -49,7 +51,7 @@ func (l *Loader) packages(fsys fs.FS, top string, files []manifestFile, tree pas
 		p, err := found.find(d, roots[d])
 		var bad wrong
 		if errors.As(err, &bad) {
-			results[i] = &fileResult{errors: Errors{bad.what}}
+			results[i] = unreadable(bad.what)
 			continue
 		}
 		if err != nil {
@@ -207,16 +209,35 @@ func newRequest(todo []*cuePackage, tags []string) request {
 // cuePackage checks what a package declares, as if it had been written in a data file.
 func (e *evaluator) cuePackage(p *cuePackage, r *reply) *fileResult {
 	f := &fileReader{evaluator: e, name: p.first, result: &fileResult{pkg: p.dir, files: p.own, tags: r.Tags}}
-	for _, x := range r.Errors {
-		f.fail(r.place(x.At), x.Object, x.Field, x.Message, x.Hint)
+	if r.Unread {
+		f.result.unread = append(f.result.unread, unread{})
 	}
-	for _, o := range r.Objects {
-		before := len(f.result.errors)
+	told := map[int]map[string]bool{} // fields that definitions say something of, by object
+	shapes := map[int]*shape{}
+	for i, o := range r.Objects {
 		n := r.node(o, nil, func(at place, path []string, message string) { f.fail(at, "", path, message, "") })
-		if len(f.result.errors) == before {
-			f.document(n, "", "", nil)
+		before := len(f.result.errors)
+		f.document(n, "", "", nil)
+		told[i+1], shapes[i+1] = map[string]bool{}, f.defs[definitionKey{n.str("apiVersion"), schema.Kind(n.str("kind"))}].shape
+		for _, e := range f.result.errors[before:] {
+			told[i+1][e.Field] = true
 		}
 	}
+	for _, x := range r.Errors {
+		if told[x.Of][dotted(x.Field)] {
+			continue // definitions say more than CUE does
+		}
+		message, hint := x.Message, x.Hint
+		if s := shapes[x.Of].at(x.Field); s != nil && s.want != "" {
+			if strings.HasPrefix(message, "incomplete value ") {
+				message = "incomplete value, want " + s.want
+			} else if hint == "" {
+				hint = "want " + s.want
+			}
+		}
+		f.fail(r.place(x.At), x.Object, x.Field, message, hint)
+	}
+	f.untold()
 	f.result.errors.sort()
 	f.result.errors = f.result.errors.few(fileErrors)
 	return f.result

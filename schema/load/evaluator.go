@@ -78,38 +78,62 @@ type found struct {
 	key     bool // the key is wrong, not its value
 }
 
-// evaluate checks a document and returns its JSON without what is to be dropped, or everything that is wrong.
-func (e *evaluator) evaluate(k definitionKey, n *node) ([]byte, []found) {
+// evaluate checks a document and returns the JSON of what is right of it, without what is to be dropped, everything that is wrong,
+// and what of it is not known for that. Without JSON, nothing is.
+func (e *evaluator) evaluate(k definitionKey, n *node) ([]byte, []found, *doubts) {
 	w := &walker{}
-	clean, _ := w.walk(n, e.defs[k].shape)
-	if w.unsure {
-		return e.byCUE(k, clean, w)
+	clean, ok := w.walk(n, e.defs[k].shape)
+	switch {
+	case !ok:
+		return nil, w.found, w.doubts(n)
+	case w.unsure:
+		return e.byCUE(k, n, clean, w)
 	}
-	if len(w.found) > 0 {
-		return nil, w.found
+	return clean.appendJSON(make([]byte, 0, 1024)), w.found, w.doubts(n)
+}
+
+// doubts is what a walk of n has found not to be known.
+func (w *walker) doubts(n *node) *doubts {
+	if len(w.lost)+len(w.strays) == 0 {
+		return nil
 	}
-	return clean.appendJSON(make([]byte, 0, 1024)), nil
+	return &doubts{n, w.lost, w.strays}
 }
 
 // byCUE is what CUE says of a document, besides what a walk has found.
-func (e *evaluator) byCUE(k definitionKey, clean *node, w *walker) ([]byte, []found) {
+func (e *evaluator) byCUE(k definitionKey, n, clean *node, w *walker) ([]byte, []found, *doubts) {
 	v := e.ctx().BuildExpr(clean.expr())
 	if err := v.Err(); err != nil {
-		return nil, append(w.found, found{message: "cannot be evaluated: " + err.Error()})
+		return nil, append(w.found, found{message: "cannot be evaluated: " + err.Error()}), w.doubts(n)
 	}
 	d := e.defs[k]
 	u := e.values[k.version].LookupPath(cue.ParsePath(d.name)).Unify(v)
 	if err := u.Validate(cue.Concrete(true), cue.All()); err != nil {
+		before := len(w.found)
 		w.cue(clean, d.shape, err)
-	}
-	if len(w.found) > 0 {
-		return nil, w.found
+		if clean = w.without(n, d.shape, w.found[before:]); clean == nil {
+			return nil, w.found, w.doubts(n)
+		}
+		v = e.ctx().BuildExpr(clean.expr())
 	}
 	b, err := v.MarshalJSON()
 	if err != nil {
-		return nil, []found{{message: "cannot be written as JSON: " + err.Error()}}
+		return nil, append(w.found, found{message: "cannot be written as JSON: " + err.Error()}), w.doubts(n)
 	}
-	return b, nil
+	return b, w.found, w.doubts(n)
+}
+
+// without is what is right of n besides what CUE has found, nil if that leaves nothing. What is not known is noted.
+func (w *walker) without(n *node, s *shape, more []found) *node {
+	n = n.clone()
+	for _, f := range more {
+		if v := n.at(f.path); v != nil {
+			v.wrong = true
+		}
+		w.lost = append(w.lost, f.path)
+	}
+	clean, _ := (&walker{}).walk(n, s)
+	return clean
 }
 
 // ctx is the context that holds the values.
@@ -181,9 +205,31 @@ func (s *shape) at(path []string) *shape {
 	return s
 }
 
+// stray is what an unknown field of a struct of this shape, which is at a path, may have been meant for.
+func (s *shape) stray(in []string, f *field) stray {
+	x := stray{in: in, name: f.name, holds: f.value.kind == isMap || f.value.kind == isList}
+	fits := func(t *shape) bool {
+		w := &walker{}
+		w.walk(f.value, t)
+		return len(w.found)+len(w.lost) == 0
+	}
+	for name, t := range s.fields {
+		if isNear(f.name, name) {
+			x.near = append(x.near, name)
+		}
+		if fits(t) {
+			x.fits = append(x.fits, name)
+		}
+		if t.each != nil && fits(t.each) {
+			x.maps = append(x.maps, name)
+		}
+	}
+	return x
+}
+
 // suggest is a hint for an unknown field, and the field that was probably meant.
 func (s *shape) suggest(name string) (field, hint string) {
-	best, least := "", 3
+	best, least := "", mostMisspelt
 	for f := range s.fields {
 		d := Distance(strings.ToLower(f), strings.ToLower(name))
 		if d < least || d == least && f < best {

@@ -26,10 +26,12 @@ func FuzzIgnore(f *testing.F) {
 	})
 }
 
-// FuzzReply: whatever a child says, it becomes objects or errors of its package.
+// FuzzReply: whatever a child says, it becomes objects or errors of its package, and never an object in part. Mutant: a value that is wrong
+// without an error is left out.
 func FuzzReply(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `null`, `{"Objects":[null]}`, `{"Objects":[{"k":6,"n":["a"],"v":[null]}]}`, `{"Files":["a.cue"],"Errors":[{"At":[1,2,3],"Message":"x","Field":["a"]}]}`,
+		`{"Objects":[{"k":5,"n":["apiVersion","kind","metadata"],"v":[{"k":3,"t":"v1"},{"k":3,"t":"Namespace"},{"k":5,"n":["name","labels"],"v":[{"k":3,"t":"x"},{"w":true}]}]}]}`,
 		`{"Objects":[{"k":6,"p":[9,-1,-1],"n":["apiVersion","kind"],"v":[{"k":3,"t":"v1"},{"k":3,"t":"Pod"}]}]}`, `{"Objects":[{"k":99}]}`, `{"Tags":[""],"Objects":[{"k":5,"v":[{"k":2,"t":"1e999"}]}]}`,
 		`{"Objects":[{"k":5,"n":["apiVersion","kind","metadata","spec"],"v":[{"k":3,"t":"v1"},{"k":3,"t":"Pod"},{"k":5,"n":["name"],"v":[{"k":2,"t":"x"}]},{"k":5,"n":["containers"],"v":[{"k":1,"t":"maybe"}]}]}]}`,
 	} {
@@ -48,6 +50,9 @@ func FuzzReply(f *testing.F) {
 		for _, o := range x.objects {
 			o.Key()
 			o.Hash()
+			if o.doubts != nil && len(x.errors) == 0 {
+				t.Fatalf("%s is declared in part", o.label())
+			}
 		}
 		for _, e := range x.errors {
 			_ = e.Error()

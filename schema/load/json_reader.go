@@ -65,6 +65,7 @@ func (r *jsonReader) value() *node {
 	n := r.nodes.next()
 	n.pos = r.place()
 	if len(r.path) > maxDepth {
+		n.wrong = true
 		r.report(n.pos, nil, fmt.Sprintf("is nested more than %d levels deep", maxDepth), "")
 		r.skip()
 		return n
@@ -122,6 +123,7 @@ func (r *jsonReader) fields(n *node) {
 		r.space()
 		if first, twice := names.add(n, name); twice {
 			r.report(p, join(r.path), fmt.Sprintf("is given twice; first on line %d", first.line), "remove one of the two")
+			n.get(name).wrong = true
 			r.skip()
 		} else {
 			n.fields = append(n.fields, field{name, p, nil})

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -158,26 +157,16 @@ func compare(filled, data cue.Value, below []string, report func(path []string, 
 		added(filled, data, below, report)
 		return
 	}
-	all := errors.Errors(err)
-	for i, e := range all {
-		if slices.ContainsFunc(all[:i], func(x errors.Error) bool { return slices.Equal(x.Path(), e.Path()) }) {
-			continue
-		}
-		var messages []string
-		for _, x := range all[i:] { // the arms of a disjunction have one path
-			if m := words(x); slices.Equal(x.Path(), e.Path()) && !strings.HasSuffix(m, "errors in empty disjunction:") {
-				messages = append(messages, m)
-			}
-		}
-		message := strings.Join(messages, "; ")
+	for _, l := range byPath(err) {
+		message := wordsOf(l)
 		if m, ok := strings.CutPrefix(message, "incomplete value "); ok {
 			message = "is missing, and has to be " + m
 		}
-		path := e.Path()
+		path := l[0].Path()
 		if len(path) > 0 {
 			path = path[1:] // object or pod
 		}
-		report(join(below, path...), cmp.Or(message, words(e)))
+		report(join(below, path...), message)
 	}
 }
 

@@ -28,6 +28,17 @@ const kindManifest schema.Kind = "ContainerManifest"
 // kindMinion is what 2014 called a Node.
 const kindMinion schema.Kind = "Minion"
 
+// canonicalKind is the kind of the object that a document of a kind becomes.
+func canonicalKind(k schema.Kind) schema.Kind {
+	switch k {
+	case kindManifest:
+		return schema.KindPod
+	case kindMinion:
+		return schema.KindNode
+	}
+	return k
+}
+
 // apiVersion is the definitions of one version and how what has passed them is decoded.
 type apiVersion struct {
 	name     string

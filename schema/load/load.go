@@ -363,6 +363,9 @@ func (l *Loader) forget(tree int) {
 	}
 }
 
+// unreadable is what a file or package says of which nothing is known but an error.
+func unreadable(e *Error) *fileResult { return &fileResult{errors: Errors{e}, unread: []unread{{}}} }
+
 func failed(file, message, hint string) *fileResult {
-	return &fileResult{errors: Errors{{Position: schema.Position{File: file}, Message: message, Hint: hint}}}
+	return unreadable(&Error{Position: schema.Position{File: file}, Message: message, Hint: hint})
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,7 +12,7 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-type nodeKind int
+type nodeKind uint8
 
 const (
 	isNull nodeKind = iota
@@ -25,6 +26,7 @@ const (
 // node is one value of a data file with its place. Only nodes, never CUE values, are kept beyond a file's evaluation.
 type node struct {
 	kind   nodeKind
+	wrong  bool // it has been told that something is wrong with it: what was meant is not known
 	pos    place
 	text   string  // of a string; a number or bool as CUE writes it
 	fields []field // of a map, in the order of the file, no name twice
@@ -60,6 +62,12 @@ type reader struct {
 	report func(p place, path []string, message, hint string)
 }
 
+// refuse reports that n cannot be in a manifest.
+func (r *reader) refuse(n *node, path []string, message string) {
+	n.wrong = true
+	r.report(n.pos, path, message, "")
+}
+
 func (r *reader) place(t token.Pos) place {
 	p := placeOf(t)
 	if p.line == 1 && r.start.column > 0 {
@@ -74,7 +82,7 @@ func (r *reader) place(t token.Pos) place {
 func (r *reader) read(e ast.Expr, path []string) *node {
 	n := &node{pos: r.place(e.Pos())}
 	if len(path) > maxDepth {
-		r.report(n.pos, nil, fmt.Sprintf("is nested more than %d levels deep", maxDepth), "")
+		r.refuse(n, nil, fmt.Sprintf("is nested more than %d levels deep", maxDepth))
 		return n
 	}
 	switch e := e.(type) {
@@ -95,9 +103,9 @@ func (r *reader) read(e ast.Expr, path []string) *node {
 			}
 			break
 		}
-		r.report(n.pos, path, "is a value that a manifest cannot have", "")
+		r.refuse(n, path, "is a value that a manifest cannot have")
 	default:
-		r.report(n.pos, path, "is a value that a manifest cannot have", "")
+		r.refuse(n, path, "is a value that a manifest cannot have")
 	}
 	return n
 }
@@ -110,6 +118,7 @@ func (r *reader) fields(n *node, decls []ast.Decl, path []string) {
 		if !ok {
 			if x, ok := d.(ast.Node); ok {
 				if _, comment := x.(*ast.CommentGroup); !comment {
+					n.wrong = true
 					r.report(r.place(x.Pos()), path, "is something that a manifest cannot have", "")
 				}
 			}
@@ -117,6 +126,7 @@ func (r *reader) fields(n *node, decls []ast.Decl, path []string) {
 		}
 		name, _, err := ast.LabelName(f.Label)
 		if err != nil {
+			n.wrong = true
 			r.report(r.place(f.Label.Pos()), path, "has a key that is not text", "")
 			continue
 		}
@@ -126,6 +136,7 @@ func (r *reader) fields(n *node, decls []ast.Decl, path []string) {
 		}
 		if first, twice := at[name]; twice {
 			r.report(p, join(path, name), fmt.Sprintf("is given twice; first on line %d", first.line), "remove one of the two")
+			n.get(name).wrong = true
 			continue
 		}
 		at[name] = p
@@ -149,15 +160,15 @@ func (r *reader) basic(n *node, e *ast.BasicLit, path []string) {
 	case token.STRING:
 		s, err := literal.Unquote(e.Value)
 		if err != nil || strings.HasPrefix(strings.TrimLeft(e.Value, "#"), "'") {
-			r.report(n.pos, path, "is binary data, which a manifest cannot have", "")
+			r.refuse(n, path, "is binary data, which a manifest cannot have")
 			return
 		}
 		n.kind, n.text = isString, s
 		if strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
-			r.report(n.pos, path, "holds a character that a manifest cannot have", "")
+			r.refuse(n, path, "holds a character that a manifest cannot have")
 		}
 	default:
-		r.report(n.pos, path, "is a value that a manifest cannot have", "")
+		r.refuse(n, path, "is a value that a manifest cannot have")
 	}
 }
 
@@ -192,6 +203,19 @@ func (n *node) str(name string) string {
 		return v.text
 	}
 	return ""
+}
+
+// clone shares nothing with n.
+func (n *node) clone() *node {
+	c := *n
+	c.fields, c.items = slices.Clone(n.fields), slices.Clone(n.items)
+	for i := range c.fields {
+		c.fields[i].value = c.fields[i].value.clone()
+	}
+	for i := range c.items {
+		c.items[i] = c.items[i].clone()
+	}
+	return &c
 }
 
 // find is the place of a path, or of the nearest thing around it. A field's place is its value's, unless that is a map or

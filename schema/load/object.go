@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type fileResult struct {
 	pkg      string   // directory of a CUE package, "" for a file
 	files    []string // of that package itself
 	objects  []*object
+	unread   []unread // that there may be besides, if there are errors
 	tags     []string // that a CUE package has
 	warnings []string
 	errors   Errors
@@ -37,6 +39,8 @@ type object struct {
 	pkg      string        // directory of the CUE package that it came out of
 	files    []string      // of that package itself
 	position schema.Position
+	doubts   *doubts // what is not known of it; nil: nothing. What it has a wrong name or namespace, it has an [unknownName]
+	wrong    bool    // there are errors of it
 	node     *node   // for the places of its fields; nil if they are read again
 	origin   *origin // what it was read from; nil unless node is nil
 }
@@ -62,6 +66,14 @@ func (o *object) tree() *node {
 	return o.node
 }
 
+// label is what the object is called in errors.
+func (o *object) label() string {
+	if o.doubts == nil {
+		return o.Key().String()
+	}
+	return objectName(o.doubts.node, o.form.version, o.form.kind)
+}
+
 // inherited tells whether o is f again: CUE merges the files of a package into those of the same name below it, so what they declare
 // comes out of each.
 func (o *object) inherited(f *object) bool {
@@ -73,24 +85,23 @@ func (o *object) written(path []string) []string {
 	if !old(o.form.version) {
 		return v1.Path(path)
 	}
-	p := slices.Clone(v1beta1.Path(o.form.kind, path))
-	var tree *node
-	for i := range p { // fields that had two names
-		alias := aliases[p[i]]
-		if alias == "" {
-			continue
+	all := v1beta1.Paths(o.form.kind, path)
+	if len(all) == 1 {
+		return all[0]
+	}
+	tree := o.tree()
+	best, most := all[0], -1
+	for _, p := range all { // that of which most is there
+		n := len(p)
+		for n > 0 && tree.at(p[:n]) == nil {
+			n--
 		}
-		if tree == nil {
-			tree = o.tree()
-		}
-		if tree.at(p[:i+1]) == nil && tree.at(append(slices.Clone(p[:i]), alias)) != nil {
-			p[i] = alias
+		if n > most {
+			best, most = p, n
 		}
 	}
-	return p
+	return best
 }
-
-var aliases = map[string]string{"mountPath": "path", "name": "key"}
 
 // place is where a path of the canonical object was written.
 func (o *object) place(path []string) schema.Position {
@@ -118,13 +129,27 @@ func (e *evaluator) read(name string, b []byte) *fileResult {
 	docs := parse(name, b, func(p place, path []string, message, hint string) {
 		f.fail(p, "", path, message, hint)
 	})
-	if len(f.result.errors) == 0 {
-		for _, d := range docs {
-			f.document(d, "", "", nil)
-		}
+	if len(f.result.errors) > 0 && len(docs) == 0 {
+		f.result.unread = append(f.result.unread, unread{})
 	}
+	for _, d := range docs {
+		f.document(d, "", "", nil)
+	}
+	f.untold()
 	f.result.errors.sort()
 	return f.result
+}
+
+// untold is an error for what is not known without one: nothing is ever declared in part.
+func (f *fileReader) untold() {
+	if len(f.result.errors) > 0 {
+		return
+	}
+	if i := slices.IndexFunc(f.result.objects, func(o *object) bool { return o.doubts != nil }); i >= 0 {
+		f.fail(f.result.objects[i].node.pos, f.result.objects[i].label(), nil, "cannot be read as a whole", "")
+	} else if len(f.result.unread) > 0 {
+		f.fail(place{}, "", nil, "cannot be read as a whole", "")
+	}
 }
 
 type fileReader struct {
@@ -143,8 +168,11 @@ func (f *fileReader) fail(p place, object string, path []string, message, hint s
 // document reads one object or list. An item of a list has the version of the list, and its kind if the list has one, unless it says otherwise; path is
 // where it is in the file.
 func (f *fileReader) document(n *node, version, kind string, path []string) {
-	if n.kind != isMap {
-		f.fail(n.pos, "", path, "got "+n.show()+", want an object", notManifest)
+	if n.kind != isMap || n.wrong {
+		if !n.wrong {
+			f.fail(n.pos, "", path, "got "+n.show()+", want an object", notManifest)
+		}
+		f.unread(n, "")
 		return
 	}
 	for _, want := range []struct {
@@ -152,8 +180,11 @@ func (f *fileReader) document(n *node, version, kind string, path []string) {
 		value *string
 	}{{"apiVersion", &version}, {"kind", &kind}} {
 		if v := n.get(want.name); v != nil && v.kind != isNull {
-			if v.kind != isString {
-				f.fail(v.pos, "", join(path, want.name), "got "+v.show()+", want text", "")
+			if v.kind != isString || v.wrong {
+				if !v.wrong {
+					f.fail(v.pos, "", join(path, want.name), "got "+v.show()+", want text", "")
+				}
+				f.unread(n, "")
 				return
 			}
 			*want.value = v.text
@@ -165,6 +196,7 @@ func (f *fileReader) document(n *node, version, kind string, path []string) {
 	}
 	if version == "" || kind == "" {
 		f.noKind(n, version, kind, path)
+		f.unread(n, kind)
 		return
 	}
 	item, list := listItem(version, kind)
@@ -214,6 +246,12 @@ func (f *fileReader) known(n *node, version, kind string, path []string) bool {
 		break
 	}
 	switch {
+	case supported:
+		f.unread(n, kind)
+	case !slices.Contains(otherKinds, strings.TrimSuffix(kind, "List")):
+		f.unread(n, "")
+	}
+	switch {
 	case supported && slices.Contains(otherVersions, version):
 		f.fail(n.find([]string{"apiVersion"}), "", join(path, "apiVersion"), fmt.Sprintf("%s of apiVersion %q is %s", kind, version, schema.NotYet), hint)
 	case supported:
@@ -257,10 +295,16 @@ func (f *fileReader) list(n *node, version, kind string, path []string) {
 		if items == nil {
 			f.fail(n.pos, "", join(path, "items"), "is missing", "")
 		}
+		if items == nil || items.wrong {
+			f.unreadList(kind)
+		}
 		return
 	}
-	if items.kind != isList {
-		f.fail(items.pos, "", join(path, name), "got "+items.show()+", want a list", "")
+	if items.kind != isList || items.wrong {
+		if !items.wrong {
+			f.fail(items.pos, "", join(path, name), "got "+items.show()+", want a list", "")
+		}
+		f.unreadList(kind)
 		return
 	}
 	for i, x := range items.items {
@@ -274,48 +318,92 @@ func (f *fileReader) object(n *node, version string, kind schema.Kind, path []st
 		n = withType(n, version, string(kind))
 	}
 	name := objectName(n, version, kind)
-	if wrongForm(n, version) {
+	if f.wrongForm(n, definitionKey{version, kind}) {
 		hint := "this is the form of v1: write apiVersion: v1"
 		if !old(version) {
 			hint = "this is the form of 2014: write apiVersion: v1beta1"
 		}
 		f.fail(n.find([]string{"apiVersion"}), name, join(path, "apiVersion"), "the object is not written in the form of "+version, hint)
+		f.unread(n, string(kind))
 		return
 	}
-	b, bad := f.evaluate(definitionKey{version, kind}, n)
+	form := definitionKey{version, kind}
+	b, bad, doubts := f.evaluate(form, n)
 	for _, x := range bad {
 		p := n.find(x.path)
 		if x.key {
 			p = n.findKey(x.path)
 		}
 		if x.hint == "" {
-			x.hint = hintFor(version, x.path, n.at(x.path))
+			x.hint = hintFor(version, x, n.at(x.path))
 		}
 		f.fail(p, name, join(path, x.path...), x.message, x.hint)
 	}
-	if len(bad) > 0 {
-		return
-	}
-	form := definitionKey{version, kind}
 	decoded, problems, err := decoderOf(form)(b)
 	if err != nil {
-		f.fail(n.pos, name, path, err.Error(), "")
+		if len(bad) == 0 && doubts == nil {
+			f.fail(n.pos, name, path, err.Error(), "")
+		}
+		f.unread(n, string(kind))
 		return
 	}
-	o := &object{Object: decoded, form: form, pkg: f.result.pkg, files: f.result.files, node: n, position: n.pos.in(f.name)}
+	o := &object{Object: decoded, form: form, pkg: f.result.pkg, files: f.result.files, node: n, position: n.pos.in(f.name), doubts: doubts}
 	for _, p := range problems {
-		at := n.find(p.Path)
-		f.fail(at, name, join(path, p.Path...), p.Message, p.Hint)
+		if doubts.unsure(&p) {
+			continue
+		}
+		f.fail(n.find(p.Path), name, join(path, p.Path...), p.Message, p.Hint)
 	}
+	o.doubt(problems)
 	for _, p := range o.Check() {
+		if o.unsure(&p) {
+			continue
+		}
+		o.wrong = true
 		w := o.written(p.Path)
-		at := n.find(w)
-		f.fail(at, name, join(path, w...), p.Message, p.Hint)
+		f.fail(n.find(w), name, join(path, w...), p.Message, p.Hint)
 	}
 	f.result.objects = append(f.result.objects, o)
+	if o.doubts != nil {
+		o.wrong = true
+		f.unknownKey(o)
+		return
+	}
 	if k := o.Key(); !dnsName(k.Name) {
 		f.result.warnings = append(f.result.warnings, fmt.Sprintf("%s: %s: the id %q is no DNS name, as ids have been since 2015; it is kept", o.place([]string{"metadata", "name"}), k, k.Name))
 	}
+}
+
+// unread notes that a document may declare an object of a kind, if that is known.
+func (f *fileReader) unread(n *node, kind string) {
+	u := unread{Kind: canonicalKind(schema.Kind(kind))}
+	if n.kind == isMap {
+		u.Name = cmp.Or(n.str("id"), n.get("metadata").str("name"))
+	}
+	f.result.unread = append(f.result.unread, u)
+}
+
+// unreadList notes that a list may declare objects of a kind, "" for any.
+func (f *fileReader) unreadList(kind string) {
+	f.result.unread = append(f.result.unread, unread{Kind: canonicalKind(schema.Kind(kind))})
+}
+
+// unknownKey gives an object whose name or namespace is not known one that no other has, and notes that it may have any.
+func (f *fileReader) unknownKey(o *object) {
+	m := o.Metadata()
+	name, namespace := o.touch(nil, []string{"metadata", "name"}), o.touch(nil, []string{"metadata", "namespace"})
+	namespace = namespace && o.Key().Kind.Namespaced()
+	if !name && !namespace {
+		return
+	}
+	u := unread(o.Key())
+	if name {
+		m.Name, u.Name = unknownName(o.position), ""
+	}
+	if namespace {
+		m.Namespace, u.Namespace = unknownName(o.position), ""
+	}
+	f.result.unread = append(f.result.unread, u)
 }
 
 // withType is n with the version and kind that a list gave it.
@@ -345,18 +433,20 @@ func objectName(n *node, version string, kind schema.Kind) string {
 }
 
 // wrongForm tells whether an object of one version is written in the form of the other: one error says more than ten.
-func wrongForm(n *node, version string) bool {
-	has := func(names ...string) bool {
-		return slices.ContainsFunc(names, func(s string) bool { return n.get(s) != nil })
+func (f *fileReader) wrongForm(n *node, k definitionKey) bool {
+	fields := f.defs[k].shape.fields
+	has := func(known bool, names ...string) bool {
+		return slices.ContainsFunc(names, func(s string) bool { return n.get(s) != nil && (fields[s] != nil) == known })
 	}
-	if !old(version) {
-		return !has("metadata", "spec") && has("id", "desiredState")
+	if !old(k.version) {
+		return !has(true, "metadata", "spec") && has(false, "id", "desiredState")
 	}
-	return !has("id", "desiredState") && has("metadata", "spec")
+	return !has(true, "id", "desiredState") && has(false, "metadata", "spec")
 }
 
 // hintFor is a hint for values that are often written wrong.
-func hintFor(version string, path []string, v *node) string {
+func hintFor(version string, x found, v *node) string {
+	path := x.path
 	if v == nil || len(path) == 0 {
 		return ""
 	}
@@ -369,7 +459,7 @@ func hintFor(version string, path []string, v *node) string {
 		return fmt.Sprintf("v1beta2 writes %q", map[string]string{"key": "name", "path": "mountPath"}[last])
 	case len(path) > 1 && (path[len(path)-2] == "limits" || path[len(path)-2] == "requests") && !slices.Contains([]string{"cpu", "memory", "ephemeral-storage", "pids"}, last):
 		return "what can be limited is cpu, memory, ephemeral-storage and pids"
-	case !old(version) && last == "namespace" && len(path) == 2:
+	case !old(version) && last == "namespace" && len(path) == 2 && x.key:
 		return "the object is in no namespace"
 	case (last == "command" || last == "args") && v.kind == isString:
 		return "write a list: one item per word"

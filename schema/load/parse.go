@@ -50,11 +50,50 @@ func parse(file string, b []byte, report func(p place, path []string, message, h
 		return docs
 	}
 	f, err := yaml.Extract(file, b)
-	if err != nil {
+	if err == nil {
+		return fromYAML(f, report)
+	}
+	parts := yamlDocuments(b)
+	if len(parts) == 1 {
 		notYAML(file, b, err, report)
 		return nil
 	}
-	return fromYAML(f, report)
+	var docs []*node
+	line := 1
+	for _, part := range parts { // the others may be right
+		f, err := yaml.Extract(file, part)
+		if err == nil {
+			docs = append(docs, yamlNodes(f, &reader{start: place{line: line, column: 1}, report: report})...)
+		} else {
+			before := line - 1
+			notYAML(file, part, err, func(p place, path []string, message, hint string) {
+				p.line += before
+				report(p, path, message, hint)
+			})
+			docs = append(docs, &node{wrong: true})
+		}
+		line += bytes.Count(part, []byte{'\n'})
+	}
+	return docs
+}
+
+// mostParts is how many documents of a file that is wrong are read one by one.
+const mostParts = 1000
+
+// yamlDocuments is the documents of a file. A line that begins with the word --- is never within one (YAML 1.2.2, section 9.1.2).
+func yamlDocuments(b []byte) (parts [][]byte) {
+	from, at := 0, 0
+	for line := range bytes.Lines(b) {
+		if rest, ok := bytes.CutPrefix(line, []byte(yamlSeparator)); ok && at > from && (len(rest) == 0 || rest[0] <= ' ') {
+			parts = append(parts, b[from:at])
+			from = at
+		}
+		at += len(line)
+	}
+	if len(parts) >= mostParts {
+		return [][]byte{b}
+	}
+	return append(parts, b[from:])
 }
 
 // fromJSON reads strict JSON: one value, or several after each other. ok is false if b is something else.
@@ -108,7 +147,10 @@ func (p place) after(text []byte) place {
 // fromYAML reads what CUE makes of YAML: the fields of one map, or one embedded value, which is a list if the file has
 // several documents.
 func fromYAML(f *ast.File, report func(p place, path []string, message, hint string)) []*node {
-	r := &reader{report: report}
+	return yamlNodes(f, &reader{report: report})
+}
+
+func yamlNodes(f *ast.File, r *reader) []*node {
 	for _, d := range f.Decls {
 		if e, ok := d.(*ast.EmbedDecl); ok {
 			if _, empty := e.Expr.(*ast.BinaryExpr); empty {
@@ -117,7 +159,7 @@ func fromYAML(f *ast.File, report func(p place, path []string, message, hint str
 			return documents(r.read(e.Expr, nil))
 		}
 	}
-	n := &node{pos: place{line: 1, column: 1}}
+	n := &node{}
 	r.fields(n, f.Decls, nil)
 	if len(n.fields) == 0 {
 		return nil
@@ -151,6 +193,11 @@ func notJSON(b []byte, report func(p place, path []string, message, hint string)
 		err := d.Decode(&raw)
 		if err == nil {
 			continue
+		}
+		if err == io.EOF { // it is JSON, and something in it is not CUE's
+			mark := max(bytes.Index(b, []byte("\ufeff")), 0)
+			report(place{line: 1, column: 1}.after(b[:mark]), nil, "holds a byte order mark or another character that a manifest cannot have", "")
+			return
 		}
 		end := len(b)
 		if s, ok := err.(*stdjson.SyntaxError); ok {

@@ -24,8 +24,9 @@ type policies struct {
 	key cacheKey
 }
 
-// policiesOf is the policies of a set and the server's own. Where a policy is declared does not matter.
-func (l *Loader) policiesOf(set *schema.Set) policies {
+// policiesOf is the policies among objects and the server's own. Where a policy is declared does not matter. One that is wrong is
+// not obeyed: what it would say may be no more than a consequence.
+func (l *Loader) policiesOf(objects []*object) policies {
 	var ps policies
 	h := sha256.New()
 	add := func(p *schema.Policy, server bool) {
@@ -42,8 +43,10 @@ func (l *Loader) policiesOf(set *schema.Set) policies {
 	for _, p := range l.own {
 		add(p, true)
 	}
-	for _, p := range set.Policies {
-		add(p, false)
+	for _, o := range objects {
+		if p, ok := o.Object.(*schema.Policy); ok && !o.wrong {
+			add(p, false)
+		}
 	}
 	h.Sum(ps.key[:0])
 	return ps
@@ -51,7 +54,7 @@ func (l *Loader) policiesOf(set *schema.Set) policies {
 
 // meant tells whether a policy is about an object.
 func (p *policy) meant(o *object) bool {
-	if !p.Matches(o.Object) {
+	if !p.Matches(o.Object) || p.unsure(o) {
 		return false
 	}
 	if len(p.files) == 0 {
@@ -65,6 +68,15 @@ func (p *policy) meant(o *object) bool {
 			return f.Match(strings.Split(path.Clean(name), "/"), false) == gitignore.Exclude
 		})
 	})
+}
+
+// unsure tells whether it is not known if a policy is about an object.
+func (p *policy) unsure(o *object) bool {
+	m, namespace := &p.Spec.Match, []string{"metadata", "namespace"}
+	if o.Key().Kind == schema.KindNamespace {
+		namespace = []string{"metadata", "name"}
+	}
+	return len(m.Namespaces)+len(m.ExceptNamespaces)+len(p.Spec.Namespaces) > 0 && o.touch(nil, namespace)
 }
 
 // violation is what is wrong with an object, by a policy.
@@ -82,8 +94,8 @@ type verdict struct {
 
 // judge holds objects to policies. An object that was judged by the same policies before is not looked at again. The error
 // is that rules in CUE could not be evaluated at all.
-func (l *Loader) judge(set *schema.Set, objects []*object) (Errors, error) {
-	ps := l.policiesOf(set)
+func (l *Loader) judge(objects []*object) (Errors, error) {
+	ps := l.policiesOf(objects)
 	if len(ps.all) == 0 || l.unjudging {
 		return nil, nil
 	}
@@ -96,7 +108,9 @@ func (l *Loader) judge(set *schema.Set, objects []*object) (Errors, error) {
 				continue
 			}
 			for _, x := range p.Violations(o.Object) {
-				v.violations = append(v.violations, violation{p, x})
+				if !o.unsure(&x) {
+					v.violations = append(v.violations, violation{p, x})
+				}
 			}
 		}
 		fresh[o] = v
@@ -158,7 +172,7 @@ func (v *violation) error(o *object) *Error {
 		whose = "server's policy"
 	}
 	return &Error{
-		Position: o.place(v.Path), Object: o.Key().String(), Field: dotted(o.written(v.Path)),
+		Position: o.place(v.Path), Object: o.label(), Field: dotted(o.written(v.Path)),
 		Message: whose + " " + `"` + v.policy.Name + `": ` + v.Message, Hint: strings.TrimSpace(v.policy.Spec.Message),
 	}
 }

@@ -96,7 +96,7 @@ func (l *Loader) judgments(ps policies, todo []*object, compiled bool) (q reques
 			out = append(out, now)
 		}
 		for _, o := range todo {
-			if !p.meant(o) {
+			if o.doubts != nil || !p.meant(o) {
 				continue
 			}
 			i, ok := sent[o]

@@ -19,9 +19,10 @@ type shape struct {
 	each     *shape            // of a map's values
 	item     *shape            // of a list's items
 
-	want    string // what a value must be, in words; basic unless the definition says more
-	basic   string // the kind of value, in words
-	text    bool   // nothing but text is allowed
+	empty   nodeKind // of what stands for a value that is not known
+	want    string   // what a value must be, in words; basic unless the definition says more
+	basic   string   // the kind of value, in words
+	text    bool     // nothing but text is allowed
 	ignored bool
 	nonull  bool
 	limited bool     // only the values in yet are supported
@@ -88,6 +89,15 @@ func shapeOf(v cue.Value, depth int) (*shape, error) {
 	}
 	kind := v.IncompleteKind()
 	s.basic, s.text = wordsFor(kind), kind == cue.StringKind
+	for _, k := range []struct {
+		cue cue.Kind
+		own nodeKind
+	}{{cue.StructKind, isMap}, {cue.ListKind, isList}, {cue.StringKind, isString}, {cue.IntKind, isNumber}, {cue.FloatKind, isNumber}, {cue.BoolKind, isBool}} {
+		if kind&k.cue != 0 {
+			s.empty = k.own
+			break
+		}
+	}
 	if s.want == "" {
 		s.want = s.basic
 	}
@@ -108,6 +118,11 @@ func shapeOf(v cue.Value, depth int) (*shape, error) {
 		s.rule, err = ruleOf(v, depth+1)
 	}
 	return s, err
+}
+
+// zero is what stands for a value that is not known.
+func (s *shape) zero() *node {
+	return &node{kind: s.empty, text: map[nodeKind]string{isNumber: "0", isBool: "false"}[s.empty]}
 }
 
 func (s *shape) readFields(v cue.Value, depth int) error {

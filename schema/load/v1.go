@@ -154,7 +154,8 @@ func decodeService(b []byte) (schema.Object, []schema.Problem, error) {
 	case len(ips) == 1 && out.Spec.ClusterIP == "":
 		out.Spec.ClusterIP = ips[0]
 	case len(ips) == 1 && out.Spec.ClusterIP != ips[0]:
-		problems = append(problems, schema.Problem{Path: []string{"spec", "clusterIPs", "0"}, Message: fmt.Sprintf("%q is not the clusterIP, %q", ips[0], out.Spec.ClusterIP), Hint: "leave it out"})
+		problems = append(problems, schema.Problem{Path: []string{"spec", "clusterIPs", "0"}, Message: fmt.Sprintf("%q is not the clusterIP, %q", ips[0], out.Spec.ClusterIP), Hint: "leave it out",
+			Because: [][]string{{"spec", "clusterIPs"}, {"spec", "clusterIP"}}})
 	}
 	return out.Canonical(), problems, nil
 }

@@ -13,31 +13,35 @@ import (
 // walker compares a document with a shape.
 type walker struct {
 	found  []found
+	lost   [][]string // as doubts has them
+	strays []stray
 	unsure bool     // a number or key is not plain: CUE decides too
 	path   []string // of the value that is walked; its memory is used again
 }
 
-// walk finds everything that is wrong with n, and returns n without what CUE is not to see; ok is false if that is all of
-// it. n is not changed, and is the result if all of it is seen.
+// walk finds everything that is wrong with n, and returns n without that and without what CUE is not to see; ok is false if that is all
+// of it. n is not changed, and is the result if all of it is seen.
 func (w *walker) walk(n *node, s *shape) (clean *node, ok bool) {
 	if s.ignored {
 		return nil, false
 	}
+	if n.wrong {
+		return w.lose()
+	}
 	if n.kind == isNull && len(w.path) > 0 {
 		if s.nonull {
 			w.add(found{message: "is empty", hint: "write {}"})
+			return w.lose()
 		}
 		return nil, false
 	}
 	if s.limited && !slices.Contains(s.yet, n.compact()) {
-		if len(s.yet) == 0 || n.kind == isMap || n.kind == isList {
+		if len(s.yet) == 0 || s.rule == nil && (n.kind == isMap || n.kind == isList) {
 			w.add(found{message: schema.NotYet, key: true})
-			return nil, false
-		}
-		if w.scalar(n, s) {
+		} else if w.scalar(n, s) {
 			w.add(found{message: fmt.Sprintf("%s is %s", n.show(), schema.NotYet)})
 		}
-		return n, true
+		return w.lose()
 	}
 	switch {
 	case s.any:
@@ -46,10 +50,16 @@ func (w *walker) walk(n *node, s *shape) (clean *node, ok bool) {
 		return w.fields(n, s), true
 	case s.item != nil && n.kind == isList:
 		return w.items(n, s), true
-	default:
-		w.scalar(n, s)
+	case !w.scalar(n, s):
+		return w.lose()
 	}
 	return n, true
+}
+
+// lose notes that the value that is walked is not known, and leaves it out.
+func (w *walker) lose() (clean *node, ok bool) {
+	w.lost = append(w.lost, slices.Clone(w.path))
+	return nil, false
 }
 
 // scalar tells whether n fits the rule of s. A number that is not plain counts as one that fits.
@@ -107,6 +117,10 @@ func (w *walker) items(n *node, s *shape) *node {
 			y = &node{kind: isString, pos: x.pos}
 		default:
 			w.add(found{message: "is empty", hint: "remove it or fill it in"})
+			y, ok = w.lose()
+		}
+		if !ok && !s.item.ignored { // others keep their places
+			y, ok = s.item.zero(), true
 		}
 		w.path = w.path[:len(w.path)-1]
 		if whole && (y != x || !ok) {
@@ -140,6 +154,7 @@ func (w *walker) fields(n *node, s *shape) *node {
 			}
 			meant[near] = true
 			w.add(found{message: "unknown field", hint: hint, key: true})
+			w.strays = append(w.strays, s.stray(slices.Clone(w.path[:len(w.path)-1]), &f))
 		}
 		w.path = w.path[:len(w.path)-1]
 		if whole && (y != f.value || !ok) {
@@ -150,13 +165,14 @@ func (w *walker) fields(n *node, s *shape) *node {
 		}
 	}
 	for _, name := range s.required {
-		if v := n.get(name); (v == nil || v.kind == isNull) && !meant[name] {
+		if v := n.get(name); (v == nil || v.kind == isNull && !v.wrong) && !meant[name] {
 			hint := ""
 			if t := s.fields[name]; t.want != "" && t.want != t.basic {
 				hint = "write " + t.want
 			}
 			w.path = append(w.path, name)
 			w.add(found{message: "is missing", hint: hint})
+			w.lose()
 			w.path = w.path[:len(w.path)-1]
 		}
 	}

@@ -35,6 +35,7 @@ type reply struct {
 	Files   []string // that places are in
 	Objects []*wireNode
 	Errors  []wireError
+	Unread  bool // there may be objects besides, if there are errors
 
 	Violations []wireViolation
 }
@@ -50,11 +51,13 @@ type wireError struct {
 	At                    [3]int // index into reply.Files plus one, line, column
 	Object, Message, Hint string
 	Field                 []string
+	Of                    int // index into reply.Objects plus one, 0: none
 }
 
 // wireNode is a node on its way. Names are the fields' of a map.
 type wireNode struct {
 	Kind   nodeKind    `json:"k,omitempty"`
+	Wrong  bool        `json:"w,omitempty"` // an error says what is wrong with it
 	At     [3]int      `json:"p"`
 	Text   string      `json:"t,omitempty"`
 	Names  []string    `json:"n,omitempty"`
@@ -73,16 +76,19 @@ func (r *reply) place(at [3]int) place {
 func (r *reply) node(w *wireNode, path []string, report func(p place, path []string, message string)) *node {
 	if w == nil {
 		report(place{}, path, "came out damaged")
-		return &node{}
+		return &node{wrong: true}
 	}
-	n := &node{kind: w.Kind, pos: r.place(w.At), text: w.Text}
+	n := &node{kind: w.Kind, wrong: w.Wrong, pos: r.place(w.At), text: w.Text}
 	switch {
 	case len(path) > maxDepth:
+		n.wrong = true
 		report(n.pos, nil, "is nested too deep")
 		return n
 	case w.Kind == isString && (strings.ContainsRune(w.Text, 0) || !utf8.ValidString(w.Text)):
+		n.wrong = true
 		report(n.pos, path, "holds a character that a manifest cannot have")
 	case w.Kind == isMap && len(w.Names) != len(w.Values), w.Kind < isNull, w.Kind > isMap:
+		n.wrong = true
 		report(n.pos, path, "came out damaged")
 		return n
 	}

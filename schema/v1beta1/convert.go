@@ -11,8 +11,9 @@ import (
 
 type converter struct{ problems []schema.Problem }
 
-func (c *converter) add(path []string, message string) {
-	c.problems = append(c.problems, schema.Problem{Path: path, Message: message})
+// add adds a problem that follows from its path and from others.
+func (c *converter) add(path []string, message string, others ...[]string) {
+	c.problems = append(c.problems, schema.Problem{Path: path, Message: message, Because: append(others, path)})
 }
 
 func (c *converter) podSpec(in *manifest, path []string) schema.PodSpec {
@@ -42,7 +43,7 @@ func (c *converter) podSpec(in *manifest, path []string) schema.PodSpec {
 		if x := v.Source.Secret; x != nil {
 			w.Secret = &schema.SecretFiles{SecretName: cmp.Or(x.SecretName, x.Target.Name)}
 			if w.Secret.SecretName == "" {
-				c.add(at("volumes", strconv.Itoa(i), "source", "secret", "target"), "is missing")
+				c.add(at("volumes", strconv.Itoa(i), "source", "secret", "target"), "is missing", at("volumes", strconv.Itoa(i), "source", "secret", "secretName"))
 			}
 		}
 		if v.Source.HostDir != nil {
@@ -65,7 +66,7 @@ func (c *converter) container(in *container, path []string) schema.Container {
 		Args:       escape(in.Command), // the command of 2014 was what Docker calls CMD
 		WorkingDir: in.WorkingDir,
 
-		Resources:       c.resources(in, at("resources")),
+		Resources:       c.resources(in, path),
 		LivenessProbe:   in.LivenessProbe.canonical(),
 		ReadinessProbe:  in.ReadinessProbe.canonical(),
 		SecurityContext: c.security(in, at("securityContext")),
@@ -89,7 +90,7 @@ func (c *converter) container(in *container, path []string) schema.Container {
 			e.Name = e.Key
 		}
 		if e.Name == "" {
-			c.add(at("env", strconv.Itoa(i), "name"), "is missing")
+			c.add(at("env", strconv.Itoa(i), "name"), "is missing", at("env", strconv.Itoa(i), "key"))
 		}
 		out.Env = append(out.Env, schema.EnvVar{Name: e.Name, Value: schema.Escape(e.Value)})
 	}
@@ -98,7 +99,7 @@ func (c *converter) container(in *container, path []string) schema.Container {
 			m.MountPath = m.Path
 		}
 		if m.MountPath == "" {
-			c.add(at("volumeMounts", strconv.Itoa(i), "mountPath"), "is missing")
+			c.add(at("volumeMounts", strconv.Itoa(i), "mountPath"), "is missing", at("volumeMounts", strconv.Itoa(i), "path"))
 		}
 		out.VolumeMounts = append(out.VolumeMounts, schema.VolumeMount{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly})
 	}
@@ -116,8 +117,12 @@ func escape(l []string) []string {
 
 // resources takes the later form where it is there.
 func (c *converter) resources(in *container, path []string) schema.Resources {
+	at := func(more ...string) []string { return append(path[:len(path):len(path)], more...) }
 	list := func(l resourceList) schema.ResourceList { return schema.ResourceList{CPU: l.CPU, Memory: l.Memory} }
-	out, problems := schema.Resources{MilliCPU: in.CPU, Memory: in.Memory}.With(list(in.Resources.Limits), list(in.Resources.Requests), path...)
+	out, problems := schema.Resources{MilliCPU: in.CPU, Memory: in.Memory}.With(list(in.Resources.Limits), list(in.Resources.Requests), at("resources")...)
+	for i := range problems {
+		problems[i].Because = append(problems[i].Because, at("cpu"), at("memory"))
+	}
 	c.problems = append(c.problems, problems...)
 	return out
 }

@@ -25,6 +25,32 @@ func Path(kind schema.Kind, path []string) []string {
 	return path
 }
 
+// Paths is every path where what is at a path of a canonical object may have been written; the first is that of [Path].
+// Amounts, privileges and some names have a second one.
+func Paths(kind schema.Kind, path []string) [][]string {
+	all := [][]string{Path(kind, path)}
+	for _, drop := range [][]string{{"resources", "limits"}, {"securityContext"}} {
+		for i := range path {
+			if rest := path[i:]; i > 1 && path[i-2] == "containers" && len(rest) > len(drop) && slices.Equal(rest[:len(drop)], drop) {
+				all = append(all, Path(kind, slices.Concat(path[:i], rest[len(drop):])), slices.Concat(Path(kind, path[:i]), rest))
+			}
+		}
+	}
+	for _, p := range all {
+		for i, e := range p {
+			if other := aliases[e]; other != "" {
+				p = slices.Clone(p)
+				p[i] = other
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// aliases is the other name of a field.
+var aliases = map[string]string{"mountPath": "path", "name": "key"}
+
 // inner turns what is below a pod's spec.
 func inner(path []string) []string {
 	if len(path) < 3 {
