@@ -28,11 +28,11 @@ func (c *step) accept() {
 	before, own := c.st, c.ownObjects
 	c.ahead = derive(c.in.Set, c.was)
 	c.becomeDeclared(c.in.Set)
-	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled != "" {
-		c.st, c.ownObjects, c.renamed, c.plan.Changes = before, own, nil, nil
-		return
+	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled == "" {
+		c.plan.Held = c.unapproved()
 	}
-	if c.plan.Held = c.unapproved(); c.plan.Held != "" {
+	if c.plan.Stalled != "" || c.plan.Held != "" { // what it renames keeps its name
+		c.st, c.ownObjects, c.renamed, c.plan.Changes = before, own, nil, nil
 		return
 	}
 	c.changeSettings(next)

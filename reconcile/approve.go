@@ -103,7 +103,7 @@ type deed struct {
 // already waits for, its restart, and which endpoints are ready.
 func deeds(changes []Change) (out []string) {
 	for _, c := range changes {
-		if c.Verb == Restart || c.Verb == Create && c.Instance != "" && c.Waiting != "" || c.Code == CodeEndpoints {
+		if c.Drift || c.Verb == Restart || c.Verb == Create && c.Instance != "" && c.Waiting != "" || c.Code == CodeEndpoints {
 			continue
 		}
 		d := deed{c.Object, c.Verb, c.Minion, c.How, c.Blocked, c.Details}

@@ -48,6 +48,9 @@ func TestPlanHash(t *testing.T) {
 		{"one that is to be ready", true, r, func(l []reconcile.Change) []reconcile.Change {
 			return append(l, web(reconcile.Change{Verb: reconcile.Create, Instance: "web-2-1", Minion: "m2", Waiting: "it to be ready"}))
 		}},
+		{"drift", true, r, func(l []reconcile.Change) []reconcile.Change {
+			return append(l, web(reconcile.Change{Verb: reconcile.Delete, Instance: "web-2-1", Minion: "m2", Drift: true}))
+		}},
 		{"ready endpoints", true, r, func(l []reconcile.Change) []reconcile.Change {
 			return append(l, web(reconcile.Change{Verb: reconcile.Route, Code: reconcile.CodeEndpoints}))
 		}},

@@ -102,6 +102,11 @@ func (c *step) rename(was, now schema.Key, next *schema.Set) {
 		delete(c.editObjects(), was.String())
 		c.editObjects()[now.String()] = r
 	}
+	if s, ok := c.st.Suspensions[was.String()]; ok {
+		c.st.Suspensions = maps.Clone(c.st.Suspensions)
+		delete(c.st.Suspensions, was.String())
+		c.st.Suspensions[now.String()] = s
+	}
 	if was.Kind == schema.KindService {
 		c.renameRoutes(was, now, r.Portal)
 		return

@@ -172,7 +172,7 @@ func (f *follower) take(r Revision, in Input, p Plan) {
 func touched(changes []Change) int {
 	objects := map[schema.Key]bool{}
 	for _, c := range changes {
-		if c.Verb != Restart && c.Code != CodeEndpoints {
+		if !c.Drift && c.Verb != Restart && c.Code != CodeEndpoints {
 			objects[c.Object] = true
 		}
 	}

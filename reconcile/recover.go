@@ -183,8 +183,8 @@ func (r *recovery) minions() {
 		if p.Address.IsValid() {
 			n.Address = p.Address
 		}
-		if r.kept[name].Assignment != nil {
-			n.Lost = time.Time{}
+		if a := r.kept[name].Assignment; a != nil {
+			n.Lost, n.Lease = time.Time{}, max(n.Lease, a.Lease)
 		}
 		r.st.Minions[name] = n
 		taken[p.Network] = name
@@ -276,8 +276,12 @@ func (r *recovery) binding(minion string, i assignment.Instance) (Binding, error
 	if b.Phase != i.Phase {
 		b.Since = r.now
 	}
-	b.ID, b.UID, b.Namespace, b.Pod, b.Controller, b.Minion = i.ID, i.UID, i.Namespace, i.Pod, i.Controller, minion
+	if names := (Names{i.Pod, i.Controller}); b.Known() != names { // else it may have become another object's since
+		b.Pod, b.Controller, b.Started = i.Pod, i.Controller, nil
+	}
+	b.ID, b.UID, b.Namespace, b.Minion = i.ID, i.UID, i.Namespace, minion
 	b.Address, b.Hash, b.Env, b.Created, b.Phase = i.Address, i.Hash, i.Env, i.Created, i.Phase
+	b.Fence, b.Fenced = i.Fence, i.Fence && b.Fence && b.Fenced // its next report says whether its agent obeys
 	if b.Phase == assignment.Drain || b.Phase == assignment.Stop {
 		b.Reason = cmp.Or(b.Reason, "it was to end before decisions were rebuilt")
 	}

@@ -42,6 +42,9 @@ func (c *step) keepServices() {
 			r = Record{UID: c.uid(), Created: c.now, Kept: &KeptService{}}
 		case only && r.Kept == nil:
 			r.Kept = &KeptService{}
+			if !c.in.State.Recovered.IsZero() { // it is routed, and nobody knows by which spec
+				r.Kept.Spec = &s.Spec
+			}
 			if was := c.was.services[c.earlier(k)]; was != nil {
 				r.Kept.Spec = &was.Spec
 			}

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	minion NAME [cpu=2000 mem=1024 pods=100 pids=0 disk=0 label=k:v can=FEATURE]   a minion joins and reports
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
-//	status | instances | routes | records | outcomes | variables POD  print
+//	status | instances | routes | records | outcomes | fences | variables POD  print
 //	table                                                print the published routes
 //	names                                                print what each instance is of, and by which names its agent knows it
 //	advance DURATION                                     time passes, without a step
@@ -197,6 +197,12 @@ func (s *script) do(line string, words, body []string) {
 				fmt.Fprintf(&s.out, " portal %s", r.Portal)
 			}
 			fmt.Fprintln(&s.out)
+		}
+	case "fences":
+		s.say(line)
+		for _, id := range f.state.Bindings.IDs() {
+			b := f.state.Bindings.Get(id)
+			fmt.Fprintf(&s.out, "%s fence %t, its agent obeys %t, lease %s\n", id, b.Fence, b.Fenced, f.state.Minions[b.Minion].Lease)
 		}
 	case "outcomes":
 		s.say(line)
