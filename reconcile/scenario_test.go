@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
 //	status | instances | routes | records | variables POD  print
+//	table                                                print the published routes
 //	names                                                print what each instance is of, and by which names its agent knows it
 //	advance DURATION                                     time passes, without a step
 //	round                                                everything travels, agents act
@@ -153,6 +154,12 @@ func (s *script) do(line string, words, body []string) {
 		for _, id := range f.state.Bindings.IDs() {
 			b := f.state.Bindings.Get(id)
 			fmt.Fprintf(&s.out, "%s %s %s %s\n", id, b.Minion, b.Address, b.Phase)
+		}
+	case "table":
+		s.say(line)
+		fmt.Fprintf(&s.out, "generation %s\n", f.table.Generation)
+		for _, r := range f.table.Services {
+			fmt.Fprintf(&s.out, "%s:%d %v\n", r.Name, r.Port, r.Addresses)
 		}
 	case "names":
 		s.say(line)
