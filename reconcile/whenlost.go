@@ -141,11 +141,12 @@ func (c *step) decideFences() {
 		}
 	}
 	leased := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(c.st.Minions)) {
-		if c.st.Minions[name].Lease == 0 {
-			continue
+	for name, n := range c.st.Minions {
+		if n.Lease != 0 {
+			leased[name] = true
 		}
-		leased[name] = false
+	}
+	for _, name := range slices.Sorted(maps.Keys(leased)) {
 		for b := range c.st.Bindings.On(name) {
 			if b.Fence && c.whenLost(b) != fence {
 				ids = append(ids, b.ID)
@@ -154,7 +155,7 @@ func (c *step) decideFences() {
 	}
 	for _, id := range ids {
 		c.decideFence(id)
-		leased[c.binding(id).Minion] = false
+		leased[c.binding(id).Minion] = true
 	}
 	for name := range leased {
 		c.decideLease(name)
