@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,8 +16,9 @@ import (
 func TestKept(t *testing.T) {
 	f := newFixture(t, nil)
 	work := &assignment.Assignment{Fleet: fleetID, Minion: "m1", Generation: assignment.Generation{Epoch: 7, Counter: 3}, Network: netip.MustParsePrefix("10.244.1.0/24")}
-	for i := range 6000 { // several parts, though they are packed
-		work.Instances = append(work.Instances, assignment.Instance{ID: fmt.Sprint(i), Spec: []byte(fmt.Sprintf("%x", i*i*7919)), UID: fmt.Sprintf("%x", i*i*i*104729)})
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 20_000 { // several parts, though they are packed
+		work.Instances = append(work.Instances, assignment.Instance{ID: fmt.Sprint(i), UID: fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())})
 	}
 	table := &assignment.Table{Fleet: fleetID, Generation: assignment.Generation{Epoch: 7, Counter: 9}}
 	c, stop := f.agent("m1")
@@ -24,8 +26,17 @@ func TestKept(t *testing.T) {
 	c.config.Kept = func() (*assignment.Assignment, *assignment.Table) { return work, table }
 	f.run(c)
 	f.eventually("m1 is connected", func() bool { return f.Minions()["m1"].Connected })
-	if k := f.Kept(); len(k) > 0 {
-		t.Fatalf("a server that does not recover was handed over %v", k)
+	raw := f.connect(f.raw("m2"))
+	f.SetTable(assignment.Table{Fleet: fleetID, Generation: assignment.Generation{Epoch: 1, Counter: 1}})
+	for { // what is asked for comes before tables
+		m, err := raw.Recv()
+		check(t, err)
+		if m.GetKeptRequest() != nil {
+			t.Fatal("a server that does not recover asks for what is kept")
+		}
+		if m.GetTable() != nil {
+			break
+		}
 	}
 	f.stop()
 	f.registry = &registrytest.Memory{} // lost with the rest
@@ -33,7 +44,7 @@ func TestKept(t *testing.T) {
 	f.start(8, nil)
 	f.eventually("m1 hands over what it keeps", func() bool { return len(f.Kept()) == 1 })
 	k := f.Kept()["m1"]
-	if k.Table.Generation != table.Generation || len(k.Assignment.Instances) != 6000 || k.Assignment.Instances[5999].UID != work.Instances[5999].UID || k.Assignment.Network != work.Network {
+	if k.Table.Generation != table.Generation || len(k.Assignment.Instances) != 20_000 || k.Assignment.Instances[19_999].UID != work.Instances[19_999].UID || k.Assignment.Network != work.Network {
 		t.Errorf("handed over %+v and %d instances", k.Table, len(k.Assignment.Instances))
 	}
 	f.stop()

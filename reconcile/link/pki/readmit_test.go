@@ -78,6 +78,13 @@ func TestReadmit(t *testing.T) {
 	if _, err := load(true).Check(m1, now); !errors.Is(err, pki.ErrRefused) {
 		t.Errorf("revoked: %v", err)
 	}
+	here := registry
+	registry = &registrytest.Memory{}
+	unknown := join(load(false), "m1") // another key, which the registry that knows of the revocation does not
+	registry = here
+	if _, err := load(true).Check(unknown, now); !errors.Is(err, pki.ErrRefused) {
+		t.Errorf("revoked, with another key: %v", err)
+	}
 	stolen := join(load(false), "m2")
 	registry = &registrytest.Memory{}
 	late := *stolen
