@@ -163,6 +163,68 @@ func (o *object) spellings(path []string) [][]string {
 	return [][]string{w}
 }
 
+// open is the paths of the object in v1, which is b, of which the value is not known.
+func (o *object) open(b []byte) (paths [][]string) {
+	if o.doubts == nil {
+		return nil
+	}
+	defs, err := definitions()
+	if err != nil {
+		return nil // without them there would be no object
+	}
+	version := versionV1
+	if _, own := ownDecoders[o.Key().Kind]; own {
+		version = versionOwn
+	}
+	var walk func(n *node, s *shape, path []string)
+	walk = func(n *node, s *shape, path []string) {
+		add := func(name string) { paths = append(paths, join(path, name)) }
+		unknown := func(name string) bool { return o.touch([][]string{join(path, name, "")}, nil) }
+		if n.kind == isList {
+			for i, x := range n.items {
+				if name := strconv.Itoa(i); unknown(name) {
+					add(name)
+				} else if s != nil {
+					walk(x, s.item, join(path, name))
+				}
+			}
+			return
+		}
+		for _, f := range n.fields {
+			if unknown(f.name) {
+				add(f.name)
+			} else if s != nil {
+				walk(f.value, s.at([]string{f.name}), join(path, f.name))
+			}
+		}
+		if s == nil {
+			return
+		}
+		for name := range s.fields {
+			if n.get(name) == nil && unknown(name) {
+				add(name)
+			}
+		}
+		if s.each == nil {
+			return
+		}
+		for _, w := range o.spellings(path) { // a map may lack entries
+			for _, l := range o.doubts.lost {
+				if len(l) == len(w)+1 && begins(l, w) && n.get(l[len(w)]) == nil {
+					add(l[len(w)])
+				}
+			}
+			if slices.ContainsFunc(o.doubts.strays, func(x stray) bool { return x.entry(w) }) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	r := newJSONReader(b, func(place, []string, string, string) {})
+	walk(r.value(), defs[definitionKey{version, o.Key().Kind}].shape, nil)
+	slices.SortFunc(paths, func(a, b []string) int { return slices.Compare(a, b) })
+	return paths
+}
+
 // unread is a document, or a file, that may declare an object, as far as it is known which: "" is not known.
 type unread schema.Key
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -98,7 +99,7 @@ func (q *request) rule(ctx *cue.Context, text string, r *reply) cue.Value {
 }
 
 // judgeOne holds one object to a rule.
-func (q *request) judgeOne(ctx *cue.Context, rule cue.Value, object json.RawMessage, report func(path []string, message string)) {
+func (q *request) judgeOne(ctx *cue.Context, rule cue.Value, object requestObject, report func(path []string, message string)) {
 	var parts struct {
 		Kind     string          `json:"kind"`
 		Metadata json.RawMessage `json:"metadata"`
@@ -113,7 +114,7 @@ func (q *request) judgeOne(ctx *cue.Context, rule cue.Value, object json.RawMess
 	}
 	var pod *podParts
 	var below []string
-	err := json.Unmarshal(object, &parts)
+	err := json.Unmarshal(object.JSON, &parts)
 	switch {
 	case err != nil:
 	case parts.Kind == "Pod":
@@ -126,35 +127,85 @@ func (q *request) judgeOne(ctx *cue.Context, rule cue.Value, object json.RawMess
 		report(nil, "cannot be judged: "+err.Error())
 		return
 	}
-	build := func(b []byte) cue.Value {
+	build := func(b []byte, below []string) cue.Value {
 		x, err := cuejson.Extract("object.json", b)
 		if err != nil {
 			report(nil, "cannot be judged: "+err.Error())
 			return ctx.CompileString("_|_")
 		}
+		for _, p := range object.Open {
+			if begins(p, below) {
+				open(x, p[len(below):])
+			}
+		}
 		return ctx.BuildExpr(x)
 	}
-	data := build(object)
+	whole := len(object.Open) == 0
+	data := build(object.JSON, nil)
 	filled := rule.FillPath(objectPath, data)
 	var podData cue.Value
-	if pod != nil {
+	if pod != nil && !slices.ContainsFunc(object.Open, func(p []string) bool { return begins(below, p) }) {
 		b, err := json.Marshal(pod)
 		if err != nil {
 			report(nil, "cannot be judged: "+err.Error())
 			return
 		}
-		podData = build(b)
+		podData = build(b, below)
 		filled = filled.FillPath(podPath, podData)
-		compare(filled.LookupPath(podPath), podData, below, report)
+		compare(filled.LookupPath(podPath), podData, below, whole, report)
 	}
-	compare(filled.LookupPath(objectPath), data, nil, report)
+	compare(filled.LookupPath(objectPath), data, nil, whole, report)
 }
 
-// compare tells what a rule finds wrong with data: what does not fit, and fields that only the rule has.
-func compare(filled, data cue.Value, below []string, report func(path []string, message string)) {
-	err := filled.Validate(cue.Concrete(true), cue.Final())
+// open makes what is at a path a value that may be anything.
+func open(x ast.Expr, path []string) {
+	for i, e := range path {
+		last := i == len(path)-1
+		switch s := x.(type) {
+		case *ast.StructLit:
+			at := slices.IndexFunc(s.Elts, func(d ast.Decl) bool {
+				f, ok := d.(*ast.Field)
+				if !ok {
+					return false
+				}
+				name, _, err := ast.LabelName(f.Label)
+				return err == nil && name == e
+			})
+			switch {
+			case last && at < 0:
+				s.Elts = append(s.Elts, &ast.Field{Label: ast.NewString(e), Value: ast.NewIdent("_")})
+				return
+			case at < 0:
+				return
+			case last:
+				s.Elts[at].(*ast.Field).Value = ast.NewIdent("_")
+			}
+			x = s.Elts[at].(*ast.Field).Value
+		case *ast.ListLit:
+			n, err := strconv.Atoi(e)
+			if err != nil || n < 0 || n >= len(s.Elts) {
+				return
+			}
+			if last {
+				s.Elts[n] = ast.NewIdent("_")
+			}
+			x = s.Elts[n]
+		default:
+			return
+		}
+	}
+}
+
+// compare tells what a rule finds wrong with data: what does not fit, and fields that only the rule has. Of data that is not
+// known as a whole it tells what no value of the rest could mend.
+func compare(filled, data cue.Value, below []string, whole bool, report func(path []string, message string)) {
+	options := []cue.Option{cue.Concrete(true), cue.Final()}
+	if !whole {
+		options = nil
+	}
+	defer added(filled, data, below, report)
+	err := filled.Validate(options...)
 	if err == nil {
-		added(filled, data, below, report)
 		return
 	}
 	for _, l := range byPath(err) {
@@ -173,13 +224,11 @@ func compare(filled, data cue.Value, below []string, report func(path []string, 
 // added tells of fields with a value that are not in data: a rule that gives a value to what an object leaves out would else be met by
 // every object.
 func added(filled, data cue.Value, path []string, report func(path []string, message string)) {
-	switch filled.IncompleteKind() {
+	if data.IncompleteKind() == cue.TopKind {
+		return // it may have anything
+	}
+	switch names, values, kind := parts(filled); kind {
 	case cue.StructKind:
-		names, values, err := regular(filled)
-		if err != nil {
-			report(path, err.Error())
-			return
-		}
 		for i, name := range names {
 			there := data.LookupPath(cue.MakePath(cue.Str(name)))
 			kind := values[i].IncompleteKind()
@@ -191,11 +240,8 @@ func added(filled, data cue.Value, path []string, report func(path []string, mes
 		}
 	case cue.ListKind:
 		theirs, err := data.List()
-		if err != nil {
-			return
-		}
-		for i, ours := 0, listOf(filled); theirs.Next() && i < len(ours); i++ {
-			added(ours[i], theirs.Value(), join(path, fmt.Sprint(i)), report)
+		for i := 0; err == nil && theirs.Next() && i < len(values); i++ {
+			added(values[i], theirs.Value(), join(path, strconv.Itoa(i)), report)
 		}
 	}
 }

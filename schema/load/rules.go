@@ -67,7 +67,9 @@ func (l *Loader) byRules(ps policies, todo []*object, verdicts map[*object]*verd
 					return nil, fmt.Errorf("evaluate policy %q: the child's reply is damaged", j.policy.Name)
 				}
 				o := j.objects[v.Object]
-				verdicts[o].violations = append(verdicts[o].violations, violation{j.policy, schema.Problem{Path: v.Path, Message: v.Message}})
+				if !o.touch([][]string{join(v.Path, "")}, nil) {
+					verdicts[o].violations = append(verdicts[o].violations, violation{j.policy, schema.Problem{Path: v.Path, Message: v.Message}})
+				}
 			}
 		}
 		switch {
@@ -96,14 +98,15 @@ func (l *Loader) judgments(ps policies, todo []*object, compiled bool) (q reques
 			out = append(out, now)
 		}
 		for _, o := range todo {
-			if o.doubts != nil || !p.meant(o) {
+			if !p.meant(o) || o.doubts != nil && strings.Contains(p.Spec.CUE, "_|_") { // which asks whether there is something
 				continue
 			}
 			i, ok := sent[o]
 			if !ok {
 				i = len(q.Objects)
 				sent[o] = i
-				q.Objects = append(q.Objects, inV1(o.Object))
+				b := inV1(o.Object)
+				q.Objects = append(q.Objects, requestObject{b, o.open(b)})
 			}
 			now.Objects, now.objects = append(now.Objects, i), append(now.objects, o)
 			if len(now.objects) == mostJudged {

@@ -143,6 +143,77 @@ func TestContradictionsAreToldBesideWrongShapes(t *testing.T) {
 	}
 }
 
+// TestRulesTellNoConsequences is the same for policies in CUE: an object of which something is not known is against no rule that
+// it would not be against as it was. Mutants that this test has killed: nothing of an object is open, or only what is there; a map without an entry that is
+// wrong is whole; what is open has to have what a rule gives; an open object is judged as one that is whole.
+func TestRulesTellNoConsequences(t *testing.T) {
+	rules := []string{
+		`pod: spec: containers: [...{image: =~"^registry.example.com/", resources: limits: memory!: _}]`,
+		`object: metadata: {labels: {team: "web" | "data", [string]: !~"^x"}, name: =~"^[a-m]"}`,
+		`pod: spec: {hostNetwork?: false, restartPolicy: "Never", volumes?: [...{hostPath?: _|_, name: !="w"}], containers: [_, ...{name: !~"d"}]}`,
+		`object: metadata: labels: app: object.metadata.name`,
+		`if object.kind == "Service" {object: spec: {type: "ClusterIP", ports: [{port: <1000}], selector: a: "c"}}`,
+		`if object.metadata.labels.team == "web" {object: metadata: annotations: owner: string}`,
+		`pod: {spec: {for i, c in object.spec.containers {containers: "\(i)": name: "c"}}}`,
+		`object: metadata: labels: {} & {[!="app"]: string & !="frontend"}`,
+		`if len(object.metadata) < 4 {object: metadata: name: "z"}`,
+		`object: metadata: labels?: _` + "\n" + `if len(object.metadata.labels) < 2 {object: kind: "z"}`,
+		`import "list"` + "\n" + `object: spec: containers: list.MaxItems(1)`,
+	}
+	c := newComparison(t)
+	docs := append(c.documents(t), append(contradictions(t), related(t)...)...)
+	r := rand.New(rand.NewPCG(*consequenceSeed, 1))
+	m := &mutator{Rand: r, comparison: c}
+	violations := func(d testDocument) (map[string]bool, bool) {
+		f := &fileReader{evaluator: c.own, name: "a.json", result: &fileResult{}}
+		f.object(d.node, d.key.version, d.key.kind, nil)
+		if len(f.result.objects) == 0 {
+			return nil, false
+		}
+		o := f.result.objects[0]
+		b := inV1(o.Object)
+		q := request{Rules: rules, Objects: []requestObject{{b, o.open(b)}}}
+		out := map[string]bool{}
+		for i, text := range rules {
+			if o.doubts != nil && strings.Contains(text, "_|_") {
+				continue
+			}
+			a := q.judge(requestJudgment{i, []int{0}})
+			for _, v := range a.Violations {
+				if !o.touch([][]string{join(v.Path, "")}, nil) {
+					out[fmt.Sprint(i, " ", dotted(v.Path))] = true
+				}
+			}
+		}
+		return out, true
+	}
+	there, kept := 0, 0
+	for i := 0; i < *consequences/12; i++ {
+		d := docs[r.IntN(len(docs))]
+		if !c.right(d) || d.key.kind == "Policy" || d.key.kind == "Cluster" {
+			continue
+		}
+		before, _ := violations(d)
+		spoilt := d
+		spoilt.node = d.node.clone()
+		what := m.spoil(spoilt.node, c.own.defs[d.key].shape)
+		after, ok := violations(spoilt)
+		if !ok || c.right(spoilt) {
+			continue
+		}
+		for x := range after {
+			if !before[x] {
+				t.Fatalf("document %d, %s of %s: told as a consequence: %s\nof %s\nbefore %s", i, what, d.from, x, spoilt.node.appendJSON(nil), d.node.appendJSON(nil))
+			}
+		}
+		there, kept = there+len(before), kept+len(after)
+	}
+	t.Logf("%d violations, %d of them told beside a wrong shape", there, kept)
+	if there < *consequences/20 || kept < there/3 {
+		t.Error("the documents say too little")
+	}
+}
+
 // right tells whether every field of a document is right by itself.
 func (c *comparison) right(d testDocument) bool {
 	_, bad, _ := c.own.evaluate(d.key, d.node)

@@ -13,9 +13,15 @@ type request struct {
 	Packages []requestPackage
 	Tags     []string // "name=value", for those packages that have the name
 
-	Rules     []string          // in CUE, of policies
-	Objects   []json.RawMessage // in v1
+	Rules     []string // in CUE, of policies
+	Objects   []requestObject
 	Judgments []requestJudgment // one reply follows for each, after those for the packages
+}
+
+// requestObject is an object in v1, and the paths of it of which the value is not known, as there may be something wrong with it.
+type requestObject struct {
+	JSON json.RawMessage
+	Open [][]string `json:",omitempty"`
 }
 
 // requestJudgment is objects that are to be judged by one rule. None: whether the rule is one.
