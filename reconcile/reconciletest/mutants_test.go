@@ -20,15 +20,15 @@ var mutants = []struct{ rule, file, from, to string }{
 	{"that an instance was routed is not forgotten", "reconcile/route.go",
 		"b.Routed = true", "b.Routed = false"},
 	{"what its minion never listed is not taken for stopped", "reconcile/route.go",
-		"case c.observed[id] == nil:", "case false:"},
+		"case c.observedOf(id) == nil:", "case false:"},
 	{"an instance is forgotten when its minion reports without it", "reconcile/route.go",
 		"m.Report == nil || m.Reported.Before(b.Since) || ", "m.Reported.IsZero() && false || "},
-	{"a minion that has not reported is not an empty one", "reconcile/compute.go",
-		"return b.Serving", "return false"},
+	{"a minion that has not reported is not an empty one", "reconcile/observe.go",
+		"readinessOf(t.all[n].Serving && c.st.Minions[name].Lost.IsZero())", "readinessOf(false)"},
 	{"a freed address rests", "reconcile/address.go",
-		"if _, rests := c.st.Resting[a]; !c.taken[a] && !rests {", "if !c.taken[a] {"},
+		"if _, rests := c.st.Resting[address]; rests {", "if false {"},
 	{"no address is given twice", "reconcile/address.go",
-		"c.taken[a] = true", ""},
+		"h.taken[n] = true", ""},
 	{"what may still run on a lost minion is waited for", "reconcile/pods.go",
 		"leaving = leaving || !gone || stuck\n\t\t\tif stuck {", "leaving = leaving || !gone\n\t\t\tif false {"},
 	{"what is kept on a lost minion is not moved", "reconcile/whenlost.go",
@@ -53,6 +53,19 @@ var mutants = []struct{ rule, file, from, to string }{
 		"l.Sent = max(l.Sent, heard.Sent)", "l.Sent = max(heard.Sent, now)"},
 	{"a lease ends with the boot", "agent/lease.go",
 		"l.Boot == boot && ", ""},
+}
+
+// TestMutantsAreUpToDate: what each mutant changes stands in its file once.
+func TestMutantsAreUpToDate(t *testing.T) {
+	for _, m := range mutants {
+		text, err := os.ReadFile(filepath.Join("../..", m.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), m.from); n != 1 {
+			t.Errorf("%s: %s has %q %d times", m.rule, m.file, m.from, n)
+		}
+	}
 }
 
 // TestMutants builds the simulation with each mutant in place of the file and lets it run until it fails.
