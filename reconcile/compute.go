@@ -73,6 +73,7 @@ type step struct {
 	wanted        []want                            // see wants; nil until they were asked for
 	rollouts      map[string]*rollout               // by controller
 	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
+	standing      *standings                        // see waits; nil until something was asked
 	was, of       *derived                          // of the sets in force before this step and now
 	ahead         *derived                          // of the set that is about to come into force
 	busy          []*workload                       // see findBusy; in the order of their keys

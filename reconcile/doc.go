@@ -17,6 +17,10 @@
 // acknowledged a table without it (or after the drain timeout) and its own minion has listed it, so that a later report
 // without it means that it is gone.
 //
+// What was declared anew of an object waits until what comes before it, by waves and names, is as declared and well; what it has is
+// kept as it was meanwhile. What goes back waits for nobody, and neither does a newer commit: whether it waits is decided in
+// every step.
+//
 // An update that fails is undone by the same rules: the object is quarantined with that spec, and its last healthy one is
 // effective until a commit changes it, see [Quarantine].
 package reconcile

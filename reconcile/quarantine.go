@@ -62,6 +62,10 @@ func (c *step) judge(w *workload, r Record, ids []string) Record {
 		r.Healthy, r.Update, r.Quarantine = nil, nil, nil
 		return r
 	}
+	if r.Healthy != nil && w.replicas < r.Healthy.Replicas { // what is no longer declared is not missing
+		fewer := *r.Healthy
+		fewer.Replicas, r.Healthy = w.replicas, &fewer
+	}
 	h := w.hash
 	_, suspended := c.suspended[w.key]
 	off := w.rollback == rollbackOff || w.rollback == "" && c.in.Settings.NoRollback
@@ -73,14 +77,14 @@ func (c *step) judge(w *workload, r Record, ids []string) Record {
 	ready := c.readyPods(fresh)
 	switch {
 	case w.replicas > 0 && ready >= w.replicas:
-		if r.Healthy == nil || r.Healthy.Hash != h || !maps.Equal(r.Healthy.Annotations, w.annotations) {
-			r.Healthy = &HealthySpec{Hash: h, Spec: *w.spec, Annotations: w.annotations, Revision: c.st.Applied.Hash}
+		if r.Healthy == nil || r.Healthy.Hash != h || r.Healthy.Replicas != w.replicas || !maps.Equal(r.Healthy.Annotations, w.annotations) {
+			r.Healthy = &HealthySpec{Hash: h, Spec: *w.spec, Annotations: w.annotations, Replicas: w.replicas, Revision: c.st.Applied.Hash}
 		}
 		r.Update = nil
-	case off || suspended || w.replicas == 0 || r.Healthy == nil || r.Healthy.Hash == h:
+	case off || suspended || w.replicas == 0 || r.Healthy == nil || r.Healthy.Hash == h || len(fresh) == 0 && c.waits(w.key):
 		r.Update = nil
 	default:
-		r.Update = c.progress(r.Update, h, ready, c.blind(ids))
+		r.Update = c.progress(r.Update, h, ready, c.blind(ids) || c.waits(w.key))
 		if why := c.failed(fresh, r.Update, w.replicas); why != "" {
 			r.Quarantine, r.Update = &Quarantine{h, why, c.now}, nil
 		}

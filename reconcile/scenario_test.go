@@ -522,11 +522,12 @@ func (o opts) labels(key string) map[string]string {
 	return m
 }
 
-// settings are the annotations of a controller.
+// settings are the annotations of a pod or a controller itself.
 func (o opts) settings() map[string]string {
 	var out map[string]string
 	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable, "rollback": schema.AnnotationRollback,
-		"lost": schema.AnnotationWhenLost, "was": schema.AnnotationMovedFrom, "report": schema.AnnotationReportOnly} {
+		"lost": schema.AnnotationWhenLost, "was": schema.AnnotationMovedFrom, "report": schema.AnnotationReportOnly,
+		"wave": schema.AnnotationWave, "after": schema.AnnotationDependsOn, "group": schema.AnnotationGroup} {
 		if v := o.text(key, ""); v != "" {
 			if out == nil {
 				out = map[string]string{}
@@ -538,8 +539,8 @@ func (o opts) settings() map[string]string {
 }
 
 // declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, pids, disk, port, hostport,
-// node, select, label, minready, restart, ns, lost (keep, move, fence), was (moved-from), report (report-only), controllers
-// also replicas, selector, surge, unavailable and rollback; services port, select, portal, public, ns, was, report. A
+// node, select, label, minready, restart, ns, lost (keep, move, fence), was (moved-from), report (report-only), rollback, wave, after
+// (depends-on) and group, controllers also replicas, selector, surge and unavailable; services port, select, portal, public, ns, was, report. A
 // line that begins with "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
 	set := &schema.Set{}
@@ -566,8 +567,7 @@ func declare(lines []string) (*schema.Set, error) {
 		}
 		switch words[0] {
 		case "pod":
-			meta.Annotations = o.settings()
-			if meta.Annotations == nil {
+			if meta.Annotations = o.settings(); meta.Annotations == nil {
 				meta.Annotations = annotations
 			} else {
 				maps.Copy(meta.Annotations, annotations)

@@ -100,6 +100,7 @@ type HealthySpec struct {
 	// Annotations are the pods' then: they say how long it must run to be ready. Labels are always those declared, as
 	// services select by them.
 	Annotations map[string]string `json:"annotations,omitempty"`
+	Replicas    int               `json:"replicas"` // how many pods that were
 	Revision    string            `json:"revision"` // the commit in force when it became healthy
 }
 

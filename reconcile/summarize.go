@@ -263,6 +263,10 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 		reasons = append(reasons, s.String())
 	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(ch Change) bool {
+		if ch.WaitingCode == CodeDependency && ch.Blocked { // others are ill
+			reasons = append(reasons, ch.Reason+", waits for "+ch.Waiting)
+			return true
+		}
 		return ch.WaitingCode == CodeSuspended || ch.WaitingCode == CodeReportOnly // as somebody wants it: not ill
 	})
 	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {

@@ -80,6 +80,7 @@ type ordered struct {
 	key    Key
 	meta   *Meta
 	labels map[string]string // of its pods
+	pods   int               // that it runs itself
 	needs  []Key
 }
 
@@ -88,8 +89,8 @@ type ordered struct {
 func (c *setChecker) order() {
 	var all []ordered
 	any := false
-	add := func(k Key, m *Meta, labels map[string]string) {
-		o := ordered{key: k, meta: m, labels: labels}
+	add := func(k Key, m *Meta, labels map[string]string, pods int) {
+		o := ordered{key: k, meta: m, labels: labels, pods: pods}
 		if _, waits := m.Annotations[AnnotationDependsOn]; waits {
 			o.needs, _ = m.DependsOn() // that it can be read is checked for each object
 			any = true
@@ -99,13 +100,22 @@ func (c *setChecker) order() {
 		all = append(all, o)
 	}
 	for _, p := range c.set.Pods {
-		add(p.Key(), &p.Meta, p.Labels)
+		add(p.Key(), &p.Meta, p.Labels, 1)
 	}
 	for _, r := range c.set.ReplicationControllers {
-		add(r.Key(), &r.Meta, r.Spec.Template.Labels)
+		add(r.Key(), &r.Meta, r.Spec.Template.Labels, r.Spec.Count())
 	}
 	if !any {
 		return // as in most fleets
+	}
+	m, counted := NewMatcher(c.set), map[Key]int{}
+	for _, p := range c.set.Pods {
+		if r := m.Replica(p); r != nil {
+			counted[r.Key()]++
+		}
+	}
+	for i := range all { // a controller runs so many fewer
+		all[i].pods -= counted[all[i].key]
 	}
 	g := newOrderGraph(all, c.set.Services)
 	for _, o := range all {
@@ -164,7 +174,7 @@ func newOrderGraph(all []ordered, services []*Service) *orderGraph {
 		g.number[s.Key()] = n
 		for _, k := range slices.Sorted(maps.Keys(s.Spec.Selector)) {
 			for _, i := range labelled[[3]string{s.Namespace, k, s.Spec.Selector[k]}] {
-				if Selects(s.Spec.Selector, all[i].labels) {
+				if all[i].pods > 0 && Selects(s.Spec.Selector, all[i].labels) {
 					g.nodes[n].needs = append(g.nodes[n].needs, i) // objects have the first numbers
 				}
 			}

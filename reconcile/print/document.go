@@ -161,6 +161,7 @@ var next = map[reconcile.Code]string{
 	reconcile.CodeFailing:      "`logs --previous` and `describe pod` say why it ends",
 	reconcile.CodeMinionLost:   "bring the minion back, or delete the pod in Git: then it may be declared anew",
 	reconcile.CodeRefused:      "take the change back in Git, or delete the object in a commit before",
+	reconcile.CodeDependency:   "mend what it waits for, which `status` tells more of; it goes on by itself then",
 	reconcile.CodeReportOnly:   "take the annotation out of Git to have it done, or take the change back",
 	reconcile.CodeSuspended:    "`resume` it when that has served its time, or take the annotation out of Git",
 }

@@ -48,6 +48,7 @@ func (s *sim) decided(st reconcile.State) {
 	s.checkDrained(was, st)
 	s.checkUntouched(was, st)
 	s.checkKept(was, st)
+	s.checkOrder(was, st)
 	for id, b := range st.Bindings.ByID() {
 		s.watch.bound[id] = true
 		if b.Phase == assignment.Stop {

@@ -85,7 +85,7 @@ func (s *sim) commit() {
 	case 1:
 		s.reconsider(objects)
 	}
-	s.repo.sets = append(s.repo.sets, schema.NewSet(objects, nil))
+	s.repo.sets = append(s.repo.sets, schema.NewSet(orderly(objects), nil))
 	s.say("commit %s: %s", s.repo.head(), words(s.repo.set()))
 }
 
@@ -174,6 +174,9 @@ func (s *sim) newObjects(slot int) []schema.Object {
 	}
 	c := schema.Container{Name: "c", Image: pick(s, []string{"web:1", "web:1", "web:2", "web:3"}),
 		Resources: schema.Resources{Memory: pick(s, []int64{0, 100 << 20, 200 << 20})}}
+	if slot < 6 {
+		s.order(&meta)
+	}
 	switch {
 	case slot < 4:
 		meta.Labels = labels
