@@ -74,6 +74,7 @@ type step struct {
 	rollouts      map[string]*rollout               // by controller
 	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
 	standing      *standings                        // see waits; nil until something was asked
+	groupsWell    map[string]bool                   // see groupWell
 	was, of       *derived                          // of the sets in force before this step and now
 	ahead         *derived                          // of the set that is about to come into force
 	busy          []*workload                       // see findBusy; in the order of their keys

@@ -22,5 +22,5 @@
 // every step.
 //
 // An update that fails is undone by the same rules: the object is quarantined with that spec, and its last healthy one is
-// effective until a commit changes it, see [Quarantine].
+// effective until a commit changes it, see [Quarantine]. What is in one group goes back together.
 package reconcile

@@ -27,6 +27,9 @@ func randomOrder(t *rapid.T, set *schema.Set) {
 	wave := 0
 	for i, m := range metas {
 		m.Annotations = clone(m.Annotations)
+		if g := rapid.SampledFrom([]string{"", "", "g", "g", "h"}).Draw(t, "group"); g != "" {
+			m.Annotations[schema.AnnotationGroup] = g
+		}
 		if rapid.IntRange(0, 3).Draw(t, "wave") == 0 {
 			wave++
 		}
@@ -154,4 +157,67 @@ func had(before []reconcile.Binding, k schema.Key) int {
 		}
 	}
 	return len(pods)
+}
+
+// checkGroups looks at every group: who goes back with whom, and when the spec to go back to moves on.
+//
+// Mutants: nobody goes back with others; they go on going back when what failed has changed; the healthy spec moves on when its
+// own object is well; all that were never well with the others go back to nothing.
+func (w *world) checkGroups(in reconcile.Input, p reconcile.Plan, declared map[string]string, off map[string]bool) {
+	groups, of := map[string][]string{}, map[string]string{}
+	counts := map[string]int{}
+	note := func(k schema.Key, m schema.Meta, n int) {
+		counts[k.String()] = n
+		if g := m.Annotations[schema.AnnotationGroup]; g != "" {
+			of[k.String()] = g
+			groups[g] = append(groups[g], k.String())
+		}
+	}
+	for _, x := range p.State.Accepted.Pods {
+		note(x.Key(), x.Meta, 1)
+	}
+	for _, r := range p.State.Accepted.ReplicationControllers {
+		note(r.Key(), r.Meta, own(p.State, r))
+	}
+	well := func(k string) bool {
+		pods := map[string]bool{}
+		for _, b := range named(in, p) {
+			own := "Pod/" + b.Pod
+			if b.Controller != "" {
+				own = "ReplicationController/" + b.Controller
+			}
+			if own == k && b.Hash == declared[k] && p.State.Minions[b.Minion].Lost.IsZero() && ready(in, b) {
+				pods[b.Pod] = true
+			}
+		}
+		return len(pods) >= counts[k]
+	}
+	for k, r := range p.State.Objects {
+		if q := r.Quarantine; q != nil && q.With != "" {
+			if x := p.State.Objects[q.With].Quarantine; x == nil || x.With != "" || of[k] == "" || of[k] != of[q.With] {
+				w.t.Fatalf("%s goes back with %s, which did not fail or is in another group: %+v", k, q.With, x)
+			}
+		}
+		was := earlier(in, p.State, k)
+		if r.Healthy == nil || was.Healthy != nil && was.Healthy.Hash == r.Healthy.Hash || of[k] == "" {
+			continue
+		}
+		for _, m := range groups[of[k]] {
+			if !well(m) {
+				w.t.Fatalf("%s takes another spec for healthy, and %s of its group is not well", k, m)
+			}
+		}
+	}
+	for _, members := range groups {
+		failed := slices.ContainsFunc(members, func(k string) bool {
+			q := p.State.Objects[k].Quarantine
+			return q != nil && q.With == ""
+		})
+		for _, k := range members {
+			r := p.State.Objects[k]
+			if failed && r.Quarantine == nil && !off[k] && r.Healthy != nil && r.Healthy.Hash != declared[k] {
+				w.t.Fatalf("%s does not go back with the others of its group", k)
+			}
+		}
+	}
 }

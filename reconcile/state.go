@@ -104,10 +104,11 @@ type HealthySpec struct {
 	Revision    string            `json:"revision"` // the commit in force when it became healthy
 }
 
-// Quarantine is a spec that failed. As long as the object is declared with it, its last healthy spec is effective instead.
+// Quarantine is a spec that failed, or that goes back with one that did. As long as the object is declared with it, its last healthy spec is effective instead.
 type Quarantine struct {
 	Hash   string    `json:"hash"`
-	Reason string    `json:"reason"` // for people
+	With   string    `json:"with,omitempty"` // the object of its group that failed, if it is not this one
+	Reason string    `json:"reason"`         // for people
 	Since  time.Time `json:"since"`
 }
 

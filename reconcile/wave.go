@@ -439,6 +439,8 @@ func (n *naming) reason(k schema.Key) (text string, blocked bool) {
 	switch {
 	case w == nil && s == nil:
 		return ", which nothing declares", true
+	case r.Quarantine != nil && r.Quarantine.With != "":
+		return ", which " + quarantined(r), true
 	case r.Quarantine != nil:
 		return ", which is " + quarantined(r), true
 	case suspended:

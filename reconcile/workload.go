@@ -37,6 +37,7 @@ type derived struct {
 	fenced    []schema.Key
 	counted   map[schema.Key][]*schema.Pod // see counted
 	order     *ordering                    // nil: nobody waits for another
+	groups    map[string][]*workload
 }
 
 // derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
@@ -93,7 +94,7 @@ func derive(set *schema.Set, before *derived) *derived {
 		d.services[s.Key()] = s
 		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
 	}
-	d.order = orderOf(d)
+	d.order, d.groups = orderOf(d), groupsOf(d)
 	return d
 }
 

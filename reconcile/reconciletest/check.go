@@ -49,6 +49,7 @@ func (s *sim) decided(st reconcile.State) {
 	s.checkUntouched(was, st)
 	s.checkKept(was, st)
 	s.checkOrder(was, st)
+	s.checkGroups(was, st)
 	for id, b := range st.Bindings.ByID() {
 		s.watch.bound[id] = true
 		if b.Phase == assignment.Stop {
@@ -138,6 +139,9 @@ func (s *sim) checkUntouched(was, st reconcile.State) {
 	for _, id := range was.Bindings.IDs() {
 		old, b := binding(was, id), binding(st, id)
 		k := slotOf(old)
+		if st.Objects[ownerOf(old).String()].Quarantine != nil { // it goes back
+			continue
+		}
 		if old.Phase != assignment.Run || b.Phase == assignment.Run || hashes[k] != old.Hash || runs[k] > counts[k] || !st.Minions[old.Minion].Lost.IsZero() {
 			continue
 		}

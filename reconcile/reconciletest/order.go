@@ -10,7 +10,7 @@ import (
 	"reconciler/schema"
 )
 
-// order gives a new pod or controller a wave and a dependency, or none.
+// order gives a new pod or controller a wave, a dependency and a group, or none.
 func (s *sim) order(m *schema.Meta) {
 	set := func(k, v string) {
 		if m.Annotations == nil {
@@ -20,6 +20,9 @@ func (s *sim) order(m *schema.Meta) {
 	}
 	if s.one(3) {
 		set(schema.AnnotationWave, strconv.Itoa(s.rand.IntN(3)-1))
+	}
+	if s.one(2) {
+		set(schema.AnnotationGroup, pick(s, []string{"g", "g", "h"}))
 	}
 	if s.one(4) {
 		i := s.rand.IntN(slots)
