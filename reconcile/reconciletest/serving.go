@@ -70,7 +70,7 @@ func (s *sim) startServer() {
 		panic(err)
 	}
 	s.server = p
-	s.watch.serverStarted()
+	s.watch.serverStarted(st)
 	s.say("server: starts with epoch %d", st.Epoch)
 }
 
