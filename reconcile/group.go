@@ -98,5 +98,8 @@ func quarantined(r Record) string {
 	if q := r.Quarantine; q.With != "" {
 		return fmt.Sprintf("%s; stays at %.12s. Next: commit a change of the spec of %s", q.Reason, r.Healthy.Revision, q.With)
 	}
+	if by := r.Quarantine.Commit.String(); by != "" {
+		return fmt.Sprintf("quarantined: %s (%s); stays at %.12s. Next: commit a change of its spec", r.Quarantine.Reason, by, r.Healthy.Revision)
+	}
 	return fmt.Sprintf("quarantined: %s; stays at %.12s. Next: commit a change of its spec", r.Quarantine.Reason, r.Healthy.Revision)
 }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"reconciler/reconcile/assignment"
@@ -44,6 +45,22 @@ type Commit struct {
 	Author  string    `json:"author,omitempty"`
 	Subject string    `json:"subject,omitempty"`
 	Time    time.Time `json:"time,omitzero"`
+}
+
+// String names the commit shortly: "4f2a9c1 by Ada"; "" for nil.
+func (c *Commit) String() string {
+	if c == nil {
+		return ""
+	}
+	hash := c.Hash
+	if len(hash) > 7 && !strings.ContainsAny(hash, " /") {
+		hash = hash[:7]
+	}
+	author, _, _ := strings.Cut(c.Author, " <")
+	if author == "" || author == hash {
+		return hash
+	}
+	return hash + " by " + author
 }
 
 // Touch is a commit with the manifests that it changed, by their paths in the tree; of several sources they begin with their names. The

@@ -82,7 +82,7 @@ func (c *step) judge(w *workload, r Record, ids []string) Record {
 	default:
 		r.Update = c.progress(r.Update, h, ready, c.blind(ids) || c.waits(w.key))
 		if why := c.failed(fresh, r.Update, w.replicas); why != "" {
-			r.Quarantine, r.Update = &Quarantine{Hash: h, Reason: why, Since: c.now}, nil
+			r.Quarantine, r.Update = &Quarantine{Hash: h, Reason: why, Since: c.now, Commit: r.SpecCommit}, nil
 		}
 	}
 	return r

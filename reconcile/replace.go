@@ -188,6 +188,7 @@ func (c *step) prune() {
 		}
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
 			c.goAway(id, why)
+			c.endedBy(id, k)
 		} else {
 			why = cmp.Or(b.Reason, why)
 		}

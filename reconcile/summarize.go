@@ -28,6 +28,7 @@ func Summarize(in Input, p Plan) Status {
 	}
 	c.observe()
 	c.noteSuspensions()
+	in.Revision.Commits, in.Attempt.Revision.Commits = nil, nil // they are the plan's business
 	s := Status{Time: in.Now, Attempted: in.Revision, Applied: p.State.Applied, Warnings: p.Warnings, Sync: Synced, Health: Healthy}
 	if p.Stalled != "" {
 		s.Errors = append(s.Errors, p.Stalled)

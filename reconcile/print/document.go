@@ -88,6 +88,7 @@ var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Rout
 
 // NewDocument is the document of a plan and its forecast.
 func NewDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) Document {
+	in.Revision.Commits = nil // each change has its own
 	out := Document{FormatVersion: FormatVersion, Hash: reconcile.PlanHash(in.Revision, p.Changes), Revision: in.Revision, Applied: in.State.Applied,
 		Stalled: p.Stalled, Held: p.Held, Summary: count(p), Changes: []reconcile.Change{}, Disruptions: d, Pulls: reconcile.Pulls(in, p), Warnings: p.Warnings}
 	for _, c := range p.Changes {
