@@ -39,7 +39,8 @@ func (c *step) accept() {
 	c.set, c.of = c.in.Set, c.ahead
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.keepServices()
-	c.st.Applied.Trailers = nil
+	c.st.Applied.Trailers, c.st.Applied.Commits = nil, nil
+	c.blame = newBlame(c.in.Revision)
 	c.st.Recovered = time.Time{}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Approval is somebody's decision that a revision is taken into force, in a fleet that does not do so by itself.
 type Approval struct {
-	Revision Revision  `json:"revision"` // without its trailers
+	Revision Revision  `json:"revision"` // without its trailers and commits
 	Plan     string    `json:"plan"`     // the hash of what was shown, see PlanHash
 	By       string    `json:"by,omitempty"`
 	At       time.Time `json:"at,omitzero"`
@@ -80,7 +80,7 @@ func Approve(in Input, hash, by string) (State, error) {
 		return in.State, &StaleError{Asked: hashKind + digits, Revision: in.Revision, Plan: now, Changes: p.Changes}
 	}
 	r := in.Revision
-	r.Trailers = nil
+	r.Trailers, r.Commits = nil, nil
 	in.State.Approved = &Approval{Revision: r, Plan: now, By: by, At: in.Now}
 	return in.State, nil
 }

@@ -17,19 +17,7 @@ func (c *step) fitsInstead(old Binding, d place.Demand) bool {
 
 // create places a pod that has no instance that stays.
 func (c *step) create(w want, again bool) {
-	if w.asks.code == "" {
-		w.asks.code = c.createCode(w.key)
-		if w.asks.code == CodeScaled {
-			w.asks.scaled = fmt.Sprintf("scaled from %d to %d", c.was.replicas(c.earlier(w.key)), c.of.replicas(w.key))
-		}
-	}
-	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git", Code: w.asks.code}
-	switch {
-	case ch.Code == CodeScaled:
-		ch.Reason = w.asks.scaled
-	case again || ch.Code == CodeDeclared:
-		ch.Reason = "declared in Git"
-	}
+	ch := c.creation(w, again)
 	d := w.demand()
 	minion, why := c.room().Choose(d)
 	if minion == "" {
@@ -45,6 +33,24 @@ func (c *step) create(w want, again bool) {
 		c.rollouts[w.key.String()].run()
 	}
 	c.change(ch)
+}
+
+// creation is the change that makes a pod which has no instance that stays; again says that it has others.
+func (c *step) creation(w want, again bool) Change {
+	if w.asks.code == "" {
+		w.asks.code = c.createCode(w.key)
+		if w.asks.code == CodeScaled {
+			w.asks.scaled = fmt.Sprintf("scaled from %d to %d", c.was.replicas(c.earlier(w.key)), c.of.replicas(w.key))
+		}
+	}
+	ch := Change{Verb: Create, Object: w.key, Reason: "new in Git", Code: w.asks.code}
+	switch {
+	case ch.Code == CodeScaled:
+		ch.Reason = w.asks.scaled
+	case again || ch.Code == CodeDeclared:
+		ch.Reason = "declared in Git"
+	}
+	return ch
 }
 
 // variablesMax is the size in bytes from which on a block of service variables is refused.

@@ -73,6 +73,9 @@ type step struct {
 	wanted        []want                            // see wants; nil until they were asked for
 	rollouts      map[string]*rollout               // by controller
 	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
+	standing      *standings                        // see waits; nil until something was asked
+	groupsWell    map[string]bool                   // see groupWell
+	blame         *blame                            // of the revision that came into force in this step, if one did
 	was, of       *derived                          // of the sets in force before this step and now
 	ahead         *derived                          // of the set that is about to come into force
 	busy          []*workload                       // see findBusy; in the order of their keys
@@ -538,7 +541,7 @@ func (c *step) changeRecords() {
 			delete(c.editObjects(), k)
 		}
 	}
-	record := func(k string, same bool, object any) {
+	record := func(k string, same bool, object schema.Object) {
 		r, ok := c.st.Objects[k]
 		if same && ok {
 			return
@@ -553,6 +556,7 @@ func (c *step) changeRecords() {
 		if h := schema.HashBytes(b); h != r.Hash {
 			r.Hash = h
 			r.Version = c.next()
+			c.blameRecord(&r, object)
 		} else if ok {
 			return
 		}
@@ -632,6 +636,7 @@ func (c *step) nameWaits() {
 func (c *step) finish() Plan {
 	c.nameWaits()
 	c.nameCodes()
+	c.nameCommits()
 	slices.Sort(c.plan.Warnings)
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {

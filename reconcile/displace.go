@@ -31,7 +31,7 @@ func (c *step) displace(w want, d place.Demand) string {
 	if d.Priority <= c.lowPriority() {
 		return ""
 	}
-	on := c.instancesByMinion()
+	on := c.spare(w.key, c.instancesByMinion())
 	names := slices.Sorted(maps.Keys(on))
 	for _, minion := range names {
 		ends := c.ending(on[minion])

@@ -17,8 +17,12 @@
 // acknowledged a table without it (or after the drain timeout) and its own minion has listed it, so that a later report
 // without it means that it is gone.
 //
+// What was declared anew of an object waits until what comes before it, by waves and names, is as declared and well; what it has is
+// kept as it was meanwhile. What goes back waits for nobody, and neither does a newer commit: whether it waits is decided in
+// every step.
+//
 // An update that fails is undone by the same rules: the object is quarantined with that spec, and its last healthy one is
-// effective until a commit changes it, see [Quarantine].
+// effective until a commit changes it, see [Quarantine]. What is in one group goes back together.
 //
 // A State carries, beside what it says, what the step that decided it worked out ([State] without it gives the same plans): so
 // a step looks again only at minions that reported, at workloads of which something changed, and routes anew only services of

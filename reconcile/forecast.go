@@ -7,6 +7,7 @@ import (
 
 	"reconciler/netproxy"
 	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
 	"reconciler/schema"
 )
 
@@ -70,6 +71,8 @@ type forecast struct {
 	serving  pool                // what is an endpoint and can stay one
 	threat   int32               // instances of a lower priority may be displaced
 	touched  map[schema.Key]bool // services of which something changes
+	repaired []place.Demand      // see meanwhile
+	repairs  map[schema.Key]bool // and of whom
 }
 
 func newForecast(in Input, p Plan) *forecast {
@@ -105,6 +108,7 @@ func newForecast(in Input, p Plan) *forecast {
 			f.serving.add(b)
 		}
 	}
+	f.meanwhile(p)
 	f.sure = f.fitBeside()
 	return f
 }
@@ -216,6 +220,7 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 			stop[ch.Object] = true
 		}
 	}
+	maps.Copy(stop, f.repairs)
 	sure := map[schema.Key]bool{}
 	var open []want
 	for _, s := range slices.Sorted(maps.Keys(f.wants)) {
@@ -236,6 +241,11 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 	for _, w := range open {
 		for name := range f.in.Minions {
 			f.room().Take(name, w.demand())
+		}
+	}
+	for _, d := range f.repaired {
+		for name := range f.in.Minions {
+			f.fleet.Take(name, d)
 		}
 	}
 	threat := false

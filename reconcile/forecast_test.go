@@ -121,6 +121,7 @@ func servedSet(t *rapid.T, ranked bool) *schema.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
+	randomOrder(t, set)
 	return set
 }
 
@@ -170,6 +171,9 @@ func TestForecast(t *testing.T) {
 		{"fewer replicas", 1000, "rc web replicas=3", "rc web replicas=1", disruption(3, 1)},
 		{"more replicas", 1000, "rc web replicas=1", "rc web replicas=3", nil},
 		{"a label that leaves the service", 1000, "rc web replicas=2", "rc web replicas=2 label=name:other", disruption(2, 0)},
+		{"replicas beside which others have to move as they were, because they wait", 1150, "rc web replicas=2 mem=100 node=m2\nrc aaa replicas=3 mem=300 wave=1\nrc db",
+			"rc web replicas=2 mem=100 node=m2 image=web:2\nrc aaa replicas=3 mem=10 wave=1\nrc db image=none:1\n" +
+				`{apiVersion: v1, kind: Node, metadata: {name: m1}, spec: {taints: [{key: k, effect: NoExecute}]}}`, disruption(2, 1)},
 		{"nothing", 1000, "rc web replicas=2", "rc web replicas=2", nil},
 		{"another pod", 1000, "rc web replicas=2", "rc web replicas=2\npod other", nil},
 	} {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"reconciler/reconcile/assignment"
@@ -32,6 +33,41 @@ type Revision struct {
 	Trailers []Trailer `json:"trailers,omitempty"` // of all commits since the applied revision, newest first
 	Tags     []string  `json:"tags,omitempty"`     // values of CUE tags that the manifests are read with, as "name=value", sorted
 	Sources  []Part    `json:"sources,omitempty"`  // sorted by name; empty if there is one source without a name
+
+	// Commits are those since the applied revision, newest first, as far as they are known; empty where nothing is known of
+	// what came before.
+	Commits []Touch `json:"commits,omitempty"`
+}
+
+// Commit is a commit as a plan names it.
+type Commit struct {
+	Hash    string    `json:"hash"`
+	Author  string    `json:"author,omitempty"`
+	Subject string    `json:"subject,omitempty"`
+	Time    time.Time `json:"time,omitzero"`
+}
+
+// String names the commit shortly: "4f2a9c1 by Ada"; "" for nil.
+func (c *Commit) String() string {
+	if c == nil {
+		return ""
+	}
+	hash := c.Hash
+	if len(hash) > 7 && !strings.ContainsAny(hash, " /") {
+		hash = hash[:7]
+	}
+	author, _, _ := strings.Cut(c.Author, " <")
+	if author == "" || author == hash {
+		return hash
+	}
+	return hash + " by " + author
+}
+
+// Touch is a commit with the manifests that it changed, by their paths in the tree; of several sources they begin with their names. The
+// oldest may stand for all before it.
+type Touch struct {
+	Commit
+	Files []string `json:"files,omitempty"`
 }
 
 // Part is the commit of one of several sources.

@@ -122,7 +122,7 @@ func (f *follower) add(r Revision) *Outcome {
 	if n := len(f.list); n > 0 {
 		o.Number = f.list[n-1].Number + 1
 	}
-	o.Revision.Trailers = nil
+	o.Revision.Trailers, o.Revision.Commits = nil, nil
 	f.list = append(f.list, o)
 	f.mark(&o)
 	return &f.list[len(f.list)-1]

@@ -43,6 +43,7 @@ type Change struct {
 	Minion   string     `json:"minion,omitempty"`
 	Reason   string     `json:"reason"`            // why, for people: "new in Git", "image: web:1 -> web:2"
 	Code     Code       `json:"code,omitempty"`    // why, for programs
+	Commit   *Commit    `json:"commit,omitempty"`  // the commit that causes it; nil: none does, as where a minion is lost
 	How      string     `json:"how,omitempty"`     // start-first or stop-first, for Replace and Move
 	Waiting  string     `json:"waiting,omitempty"` // what it waits for; empty: happens now
 	Blocked  bool       `json:"blocked,omitempty"` // Waiting needs a person: fits nowhere, image does not exist

@@ -17,7 +17,7 @@ const oneAtATime = "another replica to be replaced: one at a time"
 // decidePods goes through every declared pod and does what may be done for it now.
 func (c *step) decidePods() {
 	c.slotIDs, c.queue = c.slots(), map[int32][]want{}
-	wants := c.active(c.wants(), c.slotIDs)
+	wants := c.hold(c.active(c.wants(), c.slotIDs), c.slotIDs)
 	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants))
 	c.rollouts = map[string]*rollout{}
 	c.lookAtRollouts(wants, c.slotIDs)
@@ -31,6 +31,7 @@ func (c *step) decidePods() {
 		slices.SortStableFunc(alike, func(a, b want) int { return a.key.Compare(b.key) })
 		c.decideInTurn(alike, c.slotIDs)
 	}
+	c.nameDependencies()
 }
 
 // decideInTurn decides for pods of one priority: those of which no instance is ready before the others.

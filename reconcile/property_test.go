@@ -171,6 +171,7 @@ func randomSet(t *rapid.T) *schema.Set {
 		t.Fatal(err)
 	}
 	randomRules(t, set)
+	randomOrder(t, set)
 	return set
 }
 
@@ -249,6 +250,7 @@ func (w *world) checkedStep() {
 	w.checkEnds(in, p)
 	w.checkRollouts(in, p)
 	w.checkQuarantines(in, p)
+	w.checkOrder(in, p)
 	w.checkGone(in, p)
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"reconciler/reconcile/assignment"
 	"reconciler/schema"
 )
 
@@ -33,27 +32,22 @@ func (c *step) effective(w *workload) (spec *schema.PodSpec, hash string, annota
 // decideQuarantine judges every update that is under way, and notes what is healthy.
 func (c *step) decideQuarantine() {
 	for _, w := range c.busy {
-		k := w.name
-		var ids []string
-		for b := range c.st.Bindings.Of(w.key) {
-			if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
-				ids = append(ids, b.ID)
-			}
+		was := c.st.Objects[w.name]
+		if r := c.judge(w, was, c.instancesOf(w.key)); r != was {
+			c.putRecord(w.name, r)
 		}
-		slices.Sort(ids)
-		was := c.st.Objects[k]
-		if r := c.judge(w, was, ids); r != was {
-			c.putRecord(k, r)
-		}
-		if q := c.st.Objects[k].Quarantine; q != nil {
-			c.warn("%s: %s", w.key, quarantined(c.st.Objects[k]))
+	}
+	c.decideGroups()
+	for _, w := range c.busy {
+		if r := c.st.Objects[w.name]; r.Quarantine != nil {
+			c.warn("%s: %s", w.key, quarantined(r))
 		}
 	}
 }
 
-// quarantined says it for people.
-func quarantined(r Record) string {
-	return fmt.Sprintf("quarantined: %s; stays at %.12s. Next: commit a change of its spec", r.Quarantine.Reason, r.Healthy.Revision)
+// rollbackOff tells whether a workload is kept from going back.
+func (c *step) rollbackOff(w *workload) bool {
+	return w.rollback == rollbackOff || w.rollback == "" && c.in.Settings.NoRollback
 }
 
 // judge returns the record of a workload with what its instances ids tell of its update.
@@ -62,10 +56,14 @@ func (c *step) judge(w *workload, r Record, ids []string) Record {
 		r.Healthy, r.Update, r.Quarantine = nil, nil, nil
 		return r
 	}
+	if r.Healthy != nil && w.replicas < r.Healthy.Replicas { // what is no longer declared is not missing
+		fewer := *r.Healthy
+		fewer.Replicas, r.Healthy = w.replicas, &fewer
+	}
 	h := w.hash
 	_, suspended := c.suspended[w.key]
-	off := w.rollback == rollbackOff || w.rollback == "" && c.in.Settings.NoRollback
-	if r.Quarantine != nil && r.Quarantine.Hash == h && r.Healthy != nil && !off {
+	off := c.rollbackOff(w)
+	if q := r.Quarantine; q != nil && q.Hash == h && r.Healthy != nil && !off && (q.With == "" || w.groupOf() != "") {
 		return r
 	}
 	r.Quarantine = nil
@@ -73,16 +71,18 @@ func (c *step) judge(w *workload, r Record, ids []string) Record {
 	ready := c.readyPods(fresh)
 	switch {
 	case w.replicas > 0 && ready >= w.replicas:
-		if r.Healthy == nil || r.Healthy.Hash != h || !maps.Equal(r.Healthy.Annotations, w.annotations) {
-			r.Healthy = &HealthySpec{Hash: h, Spec: *w.spec, Annotations: w.annotations, Revision: c.st.Applied.Hash}
+		if other := r.Healthy == nil || r.Healthy.Hash != h; other && !c.groupWell(w) {
+			// it is not what all of its group can go back to, yet
+		} else if other || r.Healthy.Replicas != w.replicas || !maps.Equal(r.Healthy.Annotations, w.annotations) {
+			r.Healthy = &HealthySpec{Hash: h, Spec: *w.spec, Annotations: w.annotations, Replicas: w.replicas, Revision: c.st.Applied.Hash}
 		}
 		r.Update = nil
-	case off || suspended || w.replicas == 0 || r.Healthy == nil || r.Healthy.Hash == h:
+	case off || suspended || w.replicas == 0 || r.Healthy == nil || r.Healthy.Hash == h || len(fresh) == 0 && c.waits(w.key):
 		r.Update = nil
 	default:
-		r.Update = c.progress(r.Update, h, ready, c.blind(ids))
+		r.Update = c.progress(r.Update, h, ready, c.blind(ids) || c.waits(w.key))
 		if why := c.failed(fresh, r.Update, w.replicas); why != "" {
-			r.Quarantine, r.Update = &Quarantine{h, why, c.now}, nil
+			r.Quarantine, r.Update = &Quarantine{Hash: h, Reason: why, Since: c.now, Commit: r.SpecCommit}, nil
 		}
 	}
 	return r

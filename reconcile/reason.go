@@ -42,6 +42,7 @@ const (
 	CodeInTurn       Code = "in-turn"       // another change comes first
 	CodeSuspended    Code = "suspended"     // people said so, in Git or by the command line
 	CodeReportOnly   Code = "report-only"   // people want to be told, and nothing done
+	CodeDependency   Code = "dependency"    // an object of a lower wave, or that it depends on, is not as declared or not well
 )
 
 // nameCodes gives every change its codes, where the place that made it gave none.

@@ -188,6 +188,7 @@ func (c *step) prune() {
 		}
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {
 			c.goAway(id, why)
+			c.endedBy(id, k)
 		} else {
 			why = cmp.Or(b.Reason, why)
 		}
@@ -243,7 +244,11 @@ func (c *step) explain(ch *Change, w want, old string) {
 	default:
 		ch.Reason = fmt.Sprintf("%d fields of the spec change", len(ch.Details))
 	}
-	if len(ch.Details) > 0 && c.st.Objects[w.key.String()].Quarantine != nil {
+	switch q := c.st.Objects[w.key.String()].Quarantine; {
+	case len(ch.Details) == 0 || q == nil:
+	case q.With != "":
+		ch.Reason = q.Reason + ", " + ch.Reason
+	default:
 		ch.Reason = "back to the last healthy spec, " + ch.Reason
 	}
 }

@@ -109,10 +109,11 @@ func (w *world) checkQuarantines(in reconcile.Input, p reconcile.Plan) {
 			w.t.Fatalf("%s goes back to what it never was", k)
 		}
 		// Against: what is known of a quarantined object changes from step to step.
-		if was.Quarantine != nil && was.Quarantine.Hash == r.Quarantine.Hash && mustJSON(was.Quarantine) != mustJSON(r.Quarantine) {
+		if was.Quarantine != nil && was.Quarantine.Hash == r.Quarantine.Hash && was.Quarantine.With == r.Quarantine.With && mustJSON(was.Quarantine) != mustJSON(r.Quarantine) {
 			w.t.Fatalf("the quarantine of %s changes from %+v to %+v", k, *was.Quarantine, *r.Quarantine)
 		}
 	}
+	w.checkGroups(in, p, declared, off)
 	// Against: Summarize does not look at quarantines: it would report success.
 	if st := reconcile.Summarize(in, p); st.Except != quarantined || quarantined > 0 && (st.Sync == reconcile.Synced || st.Health != reconcile.Degraded) {
 		w.t.Fatalf("%d objects are quarantined, the status says %d, %s, %s", quarantined, st.Except, st.Sync, st.Health)

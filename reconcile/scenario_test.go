@@ -31,6 +31,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 //
 //	minion NAME [cpu=2000 mem=1024 pods=100 pids=0 disk=0 label=k:v can=FEATURE]   a minion joins and reports
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
+//	touched HASH AUTHOR FILE...                          a commit before the next revision, or its own, newest first
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
 //	status | instances | routes | records | outcomes | fences | variables POD  print
 //	table                                                print the published routes
@@ -87,7 +88,8 @@ type script struct {
 	out  bytes.Buffer
 	held map[string]bool // "MINION what"
 
-	backup reconcile.State
+	backup  reconcile.State
+	touched []reconcile.Touch // for the next revision
 }
 
 func (s *script) run(text string) {
@@ -130,10 +132,13 @@ func (s *script) do(line string, words, body []string) {
 			s.t.Fatalf("%q: %v", line, err)
 		}
 		f.set, f.attempt = set, reconcile.Attempt{}
-		f.revision = reconcile.Revision{Hash: words[1], Ref: "main", Author: "Ada"}
+		f.revision = reconcile.Revision{Hash: words[1], Ref: "main", Author: "Ada", Commits: s.touched}
+		s.touched = nil
 		if k, v, ok := strings.Cut(strings.Join(words[2:], " "), ": "); ok {
 			f.revision.Trailers = []reconcile.Trailer{{Key: k, Value: v}}
 		}
+	case "touched":
+		s.touched = append(s.touched, reconcile.Touch{Commit: reconcile.Commit{Hash: words[1], Author: words[2]}, Files: words[3:]})
 	case "plan":
 		s.say(line)
 		in := f.input()
@@ -528,11 +533,12 @@ func (o opts) labels(key string) map[string]string {
 	return m
 }
 
-// settings are the annotations of a controller.
+// settings are the annotations of a pod or a controller itself.
 func (o opts) settings() map[string]string {
 	var out map[string]string
 	for key, name := range map[string]string{"surge": schema.AnnotationMaxSurge, "unavailable": schema.AnnotationMaxUnavailable, "rollback": schema.AnnotationRollback,
-		"lost": schema.AnnotationWhenLost, "was": schema.AnnotationMovedFrom, "report": schema.AnnotationReportOnly} {
+		"lost": schema.AnnotationWhenLost, "was": schema.AnnotationMovedFrom, "report": schema.AnnotationReportOnly,
+		"wave": schema.AnnotationWave, "after": schema.AnnotationDependsOn, "group": schema.AnnotationGroup} {
 		if v := o.text(key, ""); v != "" {
 			if out == nil {
 				out = map[string]string{}
@@ -544,12 +550,13 @@ func (o opts) settings() map[string]string {
 }
 
 // declare builds the set of lines "pod|rc|svc NAME key=value ...". Pods and controllers know image, cpu, mem, pids, disk, port, hostport,
-// node, select, label, minready, restart, ns, lost (keep, move, fence), was (moved-from), report (report-only), controllers
-// also replicas, selector, surge, unavailable and rollback; services port, select, portal, public, ns, was, report. A
+// node, select, label, minready, restart, ns, lost (keep, move, fence), was (moved-from), report (report-only), rollback, wave, after
+// (depends-on), group and file, where it stands; controllers also replicas, selector, surge and unavailable; services port, select, portal, public, ns, was, report. A
 // line that begins with "{" is an object as people write it, in one line of YAML.
 func declare(lines []string) (*schema.Set, error) {
 	set := &schema.Set{}
 	var written []string
+	files, positions := map[string]string{}, map[string]schema.Position{}
 	for _, line := range lines {
 		words := strings.Fields(line)
 		if len(words) < 2 {
@@ -560,6 +567,7 @@ func declare(lines []string) (*schema.Set, error) {
 			continue
 		}
 		o := options(words[2:])
+		files[words[1]] = o.text("file", "")
 		meta := schema.Meta{Name: words[1], Namespace: o.text("ns", "default"), Labels: o.labels("label")}
 		spec := schema.PodSpec{NodeName: o.text("node", ""), NodeSelector: o.labels("select"), RestartPolicy: schema.RestartPolicy(o.text("restart", "")),
 			Containers: []schema.Container{{Name: "c", Image: o.text("image", "web:1"), Resources: schema.Resources{MilliCPU: o.number("cpu", 0), Memory: o.number("mem", 0) << 20, PIDs: o.number("pids", 0), Storage: o.number("disk", 0) << 20}}}}
@@ -572,8 +580,7 @@ func declare(lines []string) (*schema.Set, error) {
 		}
 		switch words[0] {
 		case "pod":
-			meta.Annotations = o.settings()
-			if meta.Annotations == nil {
+			if meta.Annotations = o.settings(); meta.Annotations == nil {
 				meta.Annotations = annotations
 			} else {
 				maps.Copy(meta.Annotations, annotations)
@@ -598,6 +605,11 @@ func declare(lines []string) (*schema.Set, error) {
 		}
 	}
 	objects := slices.Collect(set.Objects())
+	for _, o := range objects {
+		if file := files[o.Key().Name]; file != "" {
+			positions[o.Key().String()] = schema.Position{File: file, Line: 1}
+		}
+	}
 	if len(written) > 0 {
 		l, err := load.New(load.Config{})
 		if err != nil {
@@ -609,5 +621,5 @@ func declare(lines []string) (*schema.Set, error) {
 		}
 		objects = append(objects, slices.Collect(r.Set.Objects())...)
 	}
-	return schema.NewSet(objects, nil), nil
+	return schema.NewSet(objects, positions), nil
 }

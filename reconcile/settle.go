@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // settledFor is how long whatever runs has run in a settled fleet: longer than any pod has to, to be ready.
@@ -30,8 +31,8 @@ func Settle(in Input) (Input, []Change, error) {
 		if p.Stalled != "" {
 			return in, nil, errors.New(p.Stalled)
 		}
-		if left == 100 && p.State.Bindings.Len() > 0 {
-			left += 12 * p.State.Bindings.Len()
+		if left == 100 {
+			left += 12 * max(p.State.Bindings.Len(), declaredPods(p.State.Accepted))
 		}
 		before := in.State.Sequence
 		rested := p.State.Bindings.Len() == in.State.Bindings.Len() && before == p.State.Sequence && in.State.Table == p.State.Table
@@ -50,6 +51,18 @@ func Settle(in Input) (Input, []Change, error) {
 		}
 	}
 	return in, nil, ErrUnsettled
+}
+
+// declaredPods is how many pods a set declares.
+func declaredPods(s *schema.Set) int {
+	if s == nil {
+		return 0
+	}
+	n := len(s.Pods)
+	for _, r := range s.ReplicationControllers {
+		n += r.Spec.Count()
+	}
+	return n
 }
 
 // obey is a minion that has done what a plan tells it.

@@ -48,6 +48,7 @@ func crowd(t *rapid.T) *schema.Set {
 		t.Fatal(err)
 	}
 	randomRules(t, set)
+	randomOrder(t, set)
 	seconds := int64(rapid.IntRange(0, 20).Draw(t, "seconds"))
 	for _, p := range set.Pods {
 		if len(p.Spec.Tolerations) > 0 {
@@ -80,7 +81,7 @@ func (w *world) rest() {
 		if !c.Blocked && c.Verb != reconcile.Replace && c.Verb != reconcile.Move {
 			w.t.Fatalf("at rest and not blocked: %+v", c)
 		}
-		if c.Verb == reconcile.Create && c.Instance == "" {
+		if c.Verb == reconcile.Create && c.Instance == "" && c.WaitingCode != reconcile.CodeDependency {
 			w.checkNoRoom(c)
 		}
 	}
@@ -93,6 +94,9 @@ func (w *world) checkNoRoom(c reconcile.Change) {
 		return
 	}
 	s := &w.set.Pods[i].Spec
+	if m := w.set.Pods[i].Meta; m.Wave() != 0 || m.Annotations[schema.AnnotationDependsOn] != "" { // what comes before it does not give way to it
+		return
+	}
 	for _, n := range w.set.Nodes {
 		if len(n.Spec.Taints) > 0 {
 			return

@@ -75,6 +75,7 @@ type Binding struct {
 	Reason      string                `json:"reason,omitempty"`   // why it drains or stops
 	Fence       bool                  `json:"fence,omitempty"`    // its assignment says that it ends with its minion's lease
 	Fenced      bool                  `json:"fenced,omitempty"`   // and its agent obeys: it said so, or never had it otherwise
+	EndedBy     *Commit               `json:"endedBy,omitempty"`  // the commit that does not declare it any more
 }
 
 // Record is what the fleet decided about a declared object: pods and controllers have no address.
@@ -85,9 +86,11 @@ type Record struct {
 	Hash    string     `json:"hash"`            // of the whole object, to see that it changed
 	Portal  netip.Addr `json:"portal,omitzero"` // of a service
 
-	Kept *KeptService `json:"kept,omitempty"` // of a service; nil: what is declared is in force. What it points to is never changed
+	Kept   *KeptService `json:"kept,omitempty"`   // of a service; nil: what is declared is in force. What it points to is never changed
+	Commit *Commit      `json:"commit,omitempty"` // that changed the object last, as far as that is known; never changed, as below
 
 	// Of pods and controllers, see [Quarantine]. What they point to is never changed.
+	SpecCommit *Commit      `json:"specCommit,omitempty"` // that changed the spec of its pods last
 	Healthy    *HealthySpec `json:"healthy,omitempty"`    // nil: never seen healthy, or what it runs is to end
 	Update     *Progress    `json:"update,omitempty"`     // nil: none is under way that could be undone
 	Quarantine *Quarantine  `json:"quarantine,omitempty"` // nil: what is declared is effective
@@ -100,14 +103,17 @@ type HealthySpec struct {
 	// Annotations are the pods' then: they say how long it must run to be ready. Labels are always those declared, as
 	// services select by them.
 	Annotations map[string]string `json:"annotations,omitempty"`
+	Replicas    int               `json:"replicas"` // how many pods that were
 	Revision    string            `json:"revision"` // the commit in force when it became healthy
 }
 
-// Quarantine is a spec that failed. As long as the object is declared with it, its last healthy spec is effective instead.
+// Quarantine is a spec that failed, or that goes back with one that did. As long as the object is declared with it, its last healthy spec is effective instead.
 type Quarantine struct {
 	Hash   string    `json:"hash"`
-	Reason string    `json:"reason"` // for people
+	With   string    `json:"with,omitempty"` // the object of its group that failed, if it is not this one
+	Reason string    `json:"reason"`         // for people
 	Since  time.Time `json:"since"`
+	Commit *Commit   `json:"commit,omitempty"` // that brought the spec
 }
 
 // Progress is how far an object's pods are from its last healthy spec to another one.

@@ -28,6 +28,7 @@ func Summarize(in Input, p Plan) Status {
 	}
 	c.observe()
 	c.noteSuspensions()
+	in.Revision.Commits, in.Attempt.Revision.Commits = nil, nil // they are the plan's business
 	s := Status{Time: in.Now, Attempted: in.Revision, Applied: p.State.Applied, Warnings: p.Warnings, Sync: Synced, Health: Healthy}
 	if p.Stalled != "" {
 		s.Errors = append(s.Errors, p.Stalled)
@@ -263,6 +264,10 @@ func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, c
 		reasons = append(reasons, s.String())
 	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(ch Change) bool {
+		if ch.WaitingCode == CodeDependency && ch.Blocked { // others are ill
+			reasons = append(reasons, ch.Reason+", waits for "+ch.Waiting)
+			return true
+		}
 		return ch.WaitingCode == CodeSuspended || ch.WaitingCode == CodeReportOnly // as somebody wants it: not ill
 	})
 	if r := c.st.Objects[k.String()]; r.Quarantine != nil && r.Healthy != nil {

@@ -36,6 +36,8 @@ type derived struct {
 	selects   selection                    // what is declared, by labels
 	fenced    []schema.Key
 	counted   map[schema.Key][]*schema.Pod // see counted
+	order     *ordering                    // nil: nobody waits for another
+	groups    map[string][]*workload
 }
 
 // derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
@@ -92,6 +94,7 @@ func derive(set *schema.Set, before *derived) *derived {
 		d.services[s.Key()] = s
 		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
 	}
+	d.order, d.groups = orderOf(d), groupsOf(d)
 	return d
 }
 
@@ -151,7 +154,10 @@ func (c *step) restsInRecord(w *workload) bool {
 	if r.UID == "" || r.Update != nil || r.Quarantine != nil {
 		return false
 	}
-	return w.replicas == 0 || r.Healthy != nil && r.Healthy.Hash == w.hash && sameMap(r.Healthy.Annotations, w.annotations)
+	if w.replicas == 0 {
+		return r.Healthy == nil || r.Healthy.Replicas == 0
+	}
+	return r.Healthy != nil && r.Healthy.Hash == w.hash && r.Healthy.Replicas == w.replicas && sameMap(r.Healthy.Annotations, w.annotations)
 }
 
 // restsInFleet tells whether a workload has all its instances, and each as it is to be. o is its number as an owner, -1 if it

@@ -37,6 +37,7 @@ func (p *Pod) Check() []Problem {
 	c.meta(&p.Meta)
 	c.short(p.Name)
 	c.settings([]string{"metadata", "annotations"}, p.Annotations, podSettings)
+	c.order(p.Key(), &p.Meta)
 	c.labels([]string{"spec", "nodeSelector"}, p.Spec.NodeSelector, true)
 	c.podSpec([]string{"spec"}, &p.Spec)
 	return c.problems
@@ -71,6 +72,7 @@ func (r *ReplicationController) Check() []Problem {
 			also(at(tmpl, "metadata", "labels"))
 	}
 	c.settings([]string{"metadata", "annotations"}, r.Annotations, controllerSettings)
+	c.order(r.Key(), &r.Meta)
 	c.settings(at(tmpl, "metadata", "annotations"), r.Spec.Template.Annotations, templateSettings)
 	if r.Spec.Template.Spec.Restart() != RestartAlways {
 		c.add(at(tmpl, "spec", "restartPolicy"), "leave it out", "the restart policy of a controller's pods must be Always")

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -104,19 +105,26 @@ var (
 	movedFrom = regexp.MustCompile(`^Service/[-._A-Za-z0-9]+$`)
 
 	templateSettings = map[string]*regexp.Regexp{AnnotationMinReady: seconds}
-	podSettings      = map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
-		AnnotationReportOnly: reason, AnnotationWhenLost: whenLost, AnnotationMovedFrom: movedPod}
+	podSettings      = merged(orderSettings, map[string]*regexp.Regexp{AnnotationMinReady: seconds, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
+		AnnotationReportOnly: reason, AnnotationWhenLost: whenLost, AnnotationMovedFrom: movedPod})
 	serviceSettings    = map[string]*regexp.Regexp{AnnotationProtect: reason, AnnotationReportOnly: reason, AnnotationMovedFrom: movedFrom}
-	controllerSettings = map[string]*regexp.Regexp{
+	controllerSettings = merged(orderSettings, map[string]*regexp.Regexp{
 		AnnotationMaxUnavailable: amountOrShare, AnnotationMaxSurge: amountOrShare, AnnotationProtect: reason, AnnotationRollback: onOrOff, AnnotationSuspend: reason, AnnotationSuspendUntil: timeOfDay,
 		AnnotationReportOnly: reason, AnnotationWhenLost: whenLost, AnnotationMovedFrom: movedPod,
-	}
-	settingWords = map[string]string{
+	})
+	settingWords = merged(orderWords, map[string]string{
 		AnnotationMinReady: "a number of seconds", AnnotationMaxUnavailable: "a number, or a percentage as 25%", AnnotationMaxSurge: "a number, or a percentage as 25%",
 		AnnotationProtect: "a reason", AnnotationRollback: `"on" or "off"`, AnnotationSuspend: "a reason", AnnotationSuspendUntil: "a time, as 2014-12-15T19:18:36Z",
 		AnnotationReportOnly: "a reason", AnnotationWhenLost: "keep, move or fence", AnnotationMovedFrom: "what it was, as ReplicationController/web: in the same namespace, which is part of what an object is known by",
-	}
+	})
 )
+
+// merged is both.
+func merged[V any](a, b map[string]V) map[string]V {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}
 
 // settings checks the annotations that are ours.
 func (c *checker) settings(path []string, annotations map[string]string, known map[string]*regexp.Regexp) {

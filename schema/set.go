@@ -22,8 +22,8 @@ type Premise struct {
 }
 
 // Check finds what the objects of a set contradict in each other: names that would be one in DNS, services whose variables would have one prefix in one
-// namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; and references to
-// ConfigMaps and Secrets that are not there; and a second Cluster.
+// namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; references to
+// ConfigMaps and Secrets that are not there; a second Cluster; and what depends on what is not there, or waits for itself.
 func (s *Set) Check() []Clash {
 	c := &setChecker{set: s, have: map[Key]Object{}}
 	note(c.have, s.Endpoints)
@@ -35,6 +35,7 @@ func (s *Set) Check() []Clash {
 	c.settings()
 	c.pasts()
 	c.replicas()
+	c.order()
 	return c.clashes
 }
 

@@ -122,7 +122,28 @@ func (v *view) describeObject(w io.Writer, k schema.Key) {
 		line(w, "UID", r.UID)
 		line(w, "Created", when(r.Created))
 		line(w, "Resource version", r.Version)
+		if r.SpecCommit != nil {
+			line(w, "Spec by", commitLine(r.SpecCommit))
+		}
+		if r.Commit != nil && (r.SpecCommit == nil || r.Commit.Hash != r.SpecCommit.Hash) {
+			line(w, "Last changed by", commitLine(r.Commit))
+		}
 	}
+}
+
+// commitLine is a commit as people look it up.
+func commitLine(c *reconcile.Commit) string {
+	text := c.Hash
+	if c.Subject != "" {
+		text += fmt.Sprintf(" %q", c.Subject)
+	}
+	if c.Author != "" {
+		text += " by " + c.Author
+	}
+	if !c.Time.IsZero() {
+		text += ", " + when(c.Time)
+	}
+	return text
 }
 
 func (v *view) describePod(w io.Writer, i reconcile.InstanceStatus) {
@@ -144,6 +165,12 @@ func (v *view) describePod(w io.Writer, i reconcile.InstanceStatus) {
 	}
 	if b.Controller != "" {
 		line(w, "Replication Controllers", b.Controller)
+		k := schema.Key{Kind: schema.KindReplicationController, Namespace: b.Namespace, Name: b.Controller}
+		for _, rc := range v.set.ReplicationControllers { // an older instance has another's spec
+			if r := v.state.Objects[k.String()]; rc.Key() == k && r.SpecCommit != nil && rc.Spec.Template.Spec.Hash() == b.Hash {
+				line(w, "Spec by", commitLine(r.SpecCommit))
+			}
+		}
 	} else {
 		v.describeObject(w, schema.Key{Kind: schema.KindPod, Namespace: b.Namespace, Name: b.Pod})
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,7 +95,7 @@ Exit codes: 0 nothing would change, or --exit-code=false; 1 something would, if 
 		if o.snapshot == "" {
 			in.Now = time.Now().UTC()
 		}
-		if err := o.desired(&in, args, cmd.ErrOrStderr()); err != nil {
+		if err := o.desired(cmd.Context(), &in, args, cmd.ErrOrStderr()); err != nil {
 			return printErrors(cmd, err, exitError)
 		}
 		if in, err = o.whatIf(in); err != nil {
@@ -218,7 +219,7 @@ func (o *diffOptions) input(ctx context.Context) (in reconcile.Input, err error)
 }
 
 // desired puts what is to be compared into the input. What was left to do of A, of A..B, is said on w.
-func (o *diffOptions) desired(in *reconcile.Input, args []string, w io.Writer) error {
+func (o *diffOptions) desired(ctx context.Context, in *reconcile.Input, args []string, w io.Writer) error {
 	if o.held && o.live {
 		return errors.New("--held and --live exclude each other")
 	}
@@ -240,12 +241,12 @@ func (o *diffOptions) desired(in *reconcile.Input, args []string, w io.Writer) e
 		from, to, several = strings.Cut(args[0], "..")
 	}
 	if i, err := os.Stat(strings.Join(args, "")); err == nil && i.IsDir() || !several {
-		return o.revise(in, args)
+		return o.revise(ctx, in, args)
 	}
 	if from == "" || to == "" || strings.HasPrefix(to, ".") {
 		return hinted{fmt.Errorf("%q is not A..B", args[0]), "name both revisions, for instance v1..v2"}
 	}
-	if err := o.revise(in, []string{from}); err != nil {
+	if err := o.revise(ctx, in, []string{from}); err != nil {
 		return err
 	}
 	settled, left, err := reconcile.Settle(*in)
@@ -256,11 +257,11 @@ func (o *diffOptions) desired(in *reconcile.Input, args []string, w io.Writer) e
 		fmt.Fprintf(w, "reconciler: after %s, %s %s would still wait for: %s\n", from, c.Verb, c.Object, c.Waiting)
 	}
 	*in = settled
-	return o.revise(in, []string{to})
+	return o.revise(ctx, in, []string{to})
 }
 
 // revise puts one tree of manifests into the input.
-func (o *diffOptions) revise(in *reconcile.Input, args []string) error {
+func (o *diffOptions) revise(ctx context.Context, in *reconcile.Input, args []string) error {
 	if o.tags == nil {
 		o.tags = in.Revision.Tags
 	}
@@ -283,6 +284,7 @@ func (o *diffOptions) revise(in *reconcile.Input, args []string) error {
 		return err
 	}
 	rev.Path, rev.Tags = cmp.Or(in.State.Applied.Path, in.Revision.Path), slices.Sorted(slices.Values(o.tags))
+	rev.Commits = commitsSince(ctx, rev, in.State.Applied, part.Name)
 	of := load.Config{Path: path, Tags: o.tags}
 	if several { // nothing is known of the other sources here, so their objects stay as they are
 		tree = git.Join(map[string]fs.FS{part.Name: tree})
@@ -315,10 +317,38 @@ func (o *diffOptions) tree(args []string) (fs.FS, reconcile.Revision, string, er
 	}
 	if len(args) == 0 {
 		files, err := w.Files()
-		return files, reconcile.Revision{Hash: "working tree"}, o.path, err
+		return files, reconcile.Revision{Hash: workingTree, Author: workingTree}, o.path, err
 	}
 	rev, files, err := w.Resolve(args[0])
 	return files, rev, o.path, err
+}
+
+// workingTree stands for the hash and the author of what is not committed.
+const workingTree = "working tree"
+
+// commitsSince are the commits of a revision of the repository here since the applied one, of the source of that name if there are
+// several. Where they cannot be read, nothing is known of them: that is no reason to show no plan.
+func commitsSince(ctx context.Context, rev, applied reconcile.Revision, source string) []reconcile.Touch {
+	since := applied.Hash
+	for _, p := range applied.Sources {
+		if p.Name == source {
+			since = p.Hash
+		}
+	}
+	w, err := git.OpenWorktree(".")
+	if err != nil {
+		return nil
+	}
+	commits, err := w.Commits(ctx, rev.Hash, since)
+	if err != nil {
+		return nil
+	}
+	for i := range commits {
+		for j, f := range commits[i].Files {
+			commits[i].Files[j] = path.Join(source, f)
+		}
+	}
+	return commits
 }
 
 // gitSetting is a value of the section reconciler of the Git configuration here, if there is one.

@@ -155,7 +155,7 @@ func declaring(t *testing.T, in reconcile.Input, hash string, n int, image strin
 		t.Fatal(err)
 	}
 	o := diffOptions{}
-	if err := o.revise(&in, []string{dir}); err != nil {
+	if err := o.revise(t.Context(), &in, []string{dir}); err != nil {
 		t.Fatal(err)
 	}
 	in.Revision = reconcile.Revision{Hash: hash}

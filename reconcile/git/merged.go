@@ -77,7 +77,7 @@ func NewMerged(sources []Named) (*Merged, error) {
 }
 
 // Head is the head of every source, or the error of all that have none. Author, subject and time are of the newest commit.
-// Trailers are those of every source, since its own commit in since: of a source that since did not have, of its head alone.
+// Trailers and commits are those of every source, since its own commit in since: of a source that since did not have, of its head alone.
 func (m *Merged) Head(ctx context.Context, since reconcile.Revision) (reconcile.Revision, error) {
 	heads := make([]reconcile.Revision, len(m.parts))
 	errs := make([]error, len(m.parts))
@@ -95,6 +95,8 @@ func (m *Merged) Head(ctx context.Context, since reconcile.Revision) (reconcile.
 		return reconcile.Revision{}, err
 	}
 	var rev reconcile.Revision
+	var names []string
+	var touched [][]reconcile.Touch
 	h := sha256.New()
 	for i, p := range m.parts {
 		head := heads[i]
@@ -102,9 +104,11 @@ func (m *Merged) Head(ctx context.Context, since reconcile.Revision) (reconcile.
 			rev.Author, rev.Subject, rev.Time = head.Author, head.Subject, head.Time
 		}
 		rev.Trailers = append(rev.Trailers, head.Trailers...)
+		names, touched = append(names, p.name), append(touched, head.Commits)
 		rev.Sources = append(rev.Sources, reconcile.Part{Name: p.name, Hash: head.Hash, Ref: head.Ref, Path: p.path, Author: head.Author, Time: head.Time})
 		fmt.Fprintf(h, "%q %q %q\n", p.name, head.Hash, p.path)
 	}
+	rev.Commits = mergeTold(names, touched)
 	rev.Hash = hex.EncodeToString(h.Sum(nil))
 	m.keep(rev)
 	return rev, nil

@@ -178,7 +178,8 @@ func (s *Source) tip() (plumbing.Hash, error) {
 
 // Head resolves the branch. Trailers are those of the commits that are ancestors of the head, or the head itself, and
 // neither since nor an ancestor of since: "git log since..head", newest first, at most 10,000 commits. If since is empty
-// or not in the repository they are the head's alone. The error wraps [server.ErrNoRevision] if the repository was read
+// or not in the repository they are the head's alone. Commits are the same, at most 500: the oldest stands for all before it, and none
+// if since is not known. The error wraps [server.ErrNoRevision] if the repository was read
 // and has no such branch.
 func (s *Source) Head(ctx context.Context, since reconcile.Revision) (reconcile.Revision, error) {
 	o := &objects{path: s.path} // fresh for each call: no index is older than the call
@@ -193,8 +194,8 @@ func (s *Source) Head(ctx context.Context, since reconcile.Revision) (reconcile.
 			return fmt.Errorf("read commit %s: %w", h, err)
 		}
 		rev = revision(c, s.branch)
-		if rev.Trailers, err = trailersSince(ctx, r.Storer, c, since.Hash); err != nil {
-			return fmt.Errorf("read trailers of %s since %q: %w", h, since.Hash, err)
+		if rev.Trailers, rev.Commits, err = history(ctx, r.Storer, c, since.Hash); err != nil {
+			return fmt.Errorf("read commits of %s since %q: %w", h, since.Hash, err)
 		}
 		return nil
 	})

@@ -21,24 +21,29 @@ const (
 	slop       = 64     // commits of since's side looked at after head's side is done, against clocks that went wrong
 )
 
-// trailersSince returns the trailers of the commits that head reaches and since does not, newest first.
-func trailersSince(ctx context.Context, st storage.Storer, head *object.Commit, since string) ([]reconcile.Trailer, error) {
+// history is the trailers of the commits that head reaches and since does not, newest first, and what the commits changed. Where
+// since is not known, the trailers are head's alone and nothing is told of commits.
+func history(ctx context.Context, st storage.Storer, head *object.Commit, since string) ([]reconcile.Trailer, []reconcile.Touch, error) {
 	base, err := sinceCommit(st, since)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if base == nil {
-		return trailers(head.Message), nil
+		return trailers(head.Message), nil, nil
 	}
 	commits, err := commitsSince(ctx, st, head, base)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []reconcile.Trailer
 	for _, c := range commits {
 		all = append(all, trailers(c.Message)...)
 	}
-	return all, nil
+	if len(commits) == 0 {
+		return all, nil, nil
+	}
+	touched, err := told(ctx, st, commits, base)
+	return all, touched, err
 }
 
 // sinceCommit is nil if since names no commit that the repository has.

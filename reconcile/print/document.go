@@ -88,6 +88,7 @@ var how = map[reconcile.Verb]string{reconcile.Update: "in-place", reconcile.Rout
 
 // NewDocument is the document of a plan and its forecast.
 func NewDocument(in reconcile.Input, p reconcile.Plan, d []reconcile.Disruption) Document {
+	in.Revision.Commits = nil // each change has its own
 	out := Document{FormatVersion: FormatVersion, Hash: reconcile.PlanHash(in.Revision, p.Changes), Revision: in.Revision, Applied: in.State.Applied,
 		Stalled: p.Stalled, Held: p.Held, Summary: count(p), Changes: []reconcile.Change{}, Disruptions: d, Pulls: reconcile.Pulls(in, p), Warnings: p.Warnings}
 	for _, c := range p.Changes {
@@ -161,6 +162,7 @@ var next = map[reconcile.Code]string{
 	reconcile.CodeFailing:      "`logs --previous` and `describe pod` say why it ends",
 	reconcile.CodeMinionLost:   "bring the minion back, or delete the pod in Git: then it may be declared anew",
 	reconcile.CodeRefused:      "take the change back in Git, or delete the object in a commit before",
+	reconcile.CodeDependency:   "mend what it waits for, which `status` tells more of; it goes on by itself then",
 	reconcile.CodeReportOnly:   "take the annotation out of Git to have it done, or take the change back",
 	reconcile.CodeSuspended:    "`resume` it when that has served its time, or take the annotation out of Git",
 }

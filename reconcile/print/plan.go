@@ -10,6 +10,9 @@ import (
 	"reconciler/reconcile"
 )
 
+// reasonWidth is how long a reason may be in bytes for the commit to stand behind it.
+const reasonWidth = 100
+
 // symbols stand before each change.
 var symbols = map[reconcile.Verb]string{
 	reconcile.Create: "+", reconcile.Replace: "-/+", reconcile.Move: "=>", reconcile.Delete: "-", reconcile.Route: "~", reconcile.Update: "~", reconcile.Restart: "!",
@@ -67,6 +70,9 @@ func text(w io.Writer, p reconcile.Plan, unchanged int, colour bool) error {
 		fmt.Fprintf(&b, "      %s", c.Reason)
 		if c.How != "" {
 			fmt.Fprintf(&b, " (%s)", c.How)
+		}
+		if by := c.Commit.String(); by != "" && len(c.Reason)+len(by) <= reasonWidth {
+			fmt.Fprintf(&b, ", %s", by)
 		}
 		fmt.Fprintln(&b)
 		for _, d := range c.Details {

@@ -22,20 +22,20 @@ type watch struct {
 	freed   map[netip.Addr]freed // pod addresses
 	table   *assignment.Table    // published last
 	started time.Time            // of the running server, by its clock; zero before its first decision
+	loaded  reconcile.State      // what it began with
 }
 
-// freed is which instance had an address that was freed, and when, with how far off the server's clock then was.
+// freed is which instance had an address that was freed, and when.
 type freed struct {
-	id   string
-	at   time.Time
-	skew time.Duration
+	id string
+	at time.Time
 }
 
 func newWatch() watch {
 	return watch{loose: map[string]bool{}, told: map[string]bool{}, bound: map[string]bool{}, freed: map[netip.Addr]freed{}}
 }
 
-func (w *watch) serverStarted() { w.started = time.Time{} }
+func (w *watch) serverStarted(st reconcile.State) { w.started, w.loaded = time.Time{}, st }
 
 // decided checks a state that is being saved against the one before.
 func (s *sim) decided(st reconcile.State) {
@@ -48,6 +48,8 @@ func (s *sim) decided(st reconcile.State) {
 	s.checkDrained(was, st)
 	s.checkUntouched(was, st)
 	s.checkKept(was, st)
+	s.checkOrder(was, st)
+	s.checkGroups(was, st)
 	for id, b := range st.Bindings.ByID() {
 		s.watch.bound[id] = true
 		if b.Phase == assignment.Stop {
@@ -60,7 +62,7 @@ func (s *sim) decided(st reconcile.State) {
 func (s *sim) checkAddresses(was, st reconcile.State) {
 	for id, b := range was.Bindings.ByID() {
 		if st.Bindings.Get(id) == nil {
-			s.watch.freed[b.Address] = freed{id, s.now, s.skew}
+			s.watch.freed[b.Address] = freed{id, s.now}
 		}
 	}
 	has := map[netip.Addr]string{}
@@ -73,8 +75,8 @@ func (s *sim) checkAddresses(was, st reconcile.State) {
 		if was.Bindings.Get(id) != nil {
 			continue
 		}
-		// One that is found again has its own address. A server whose clock was put forward meanwhile cannot know how long it was.
-		if f, ok := s.watch.freed[a]; ok && f.id != id && f.skew == s.skew && s.now.Sub(f.at) < reconcile.DefaultSettings().Rest {
+		// One that is found again has its own address.
+		if f, ok := s.watch.freed[a]; ok && f.id != id && s.now.Sub(f.at) < reconcile.DefaultSettings().Rest {
 			s.fail("%s gets the address %s, which %s had %s ago", id, a, f.id, s.now.Sub(f.at))
 		}
 	}
@@ -137,6 +139,9 @@ func (s *sim) checkUntouched(was, st reconcile.State) {
 	for _, id := range was.Bindings.IDs() {
 		old, b := binding(was, id), binding(st, id)
 		k := slotOf(old)
+		if st.Objects[ownerOf(old).String()].Quarantine != nil { // it goes back
+			continue
+		}
 		if old.Phase != assignment.Run || b.Phase == assignment.Run || hashes[k] != old.Hash || runs[k] > counts[k] || !st.Minions[old.Minion].Lost.IsZero() {
 			continue
 		}
@@ -145,7 +150,7 @@ func (s *sim) checkUntouched(was, st reconcile.State) {
 }
 
 // published checks a table that is being published against the one before: a minion that has not reported since the server
-// started is not an empty one.
+// started is not an empty one. What was decided before it started, and not published any more, is in what it began with.
 func (s *sim) published(t *assignment.Table) {
 	was := s.watch.table
 	s.watch.table = t
@@ -169,6 +174,9 @@ func (s *sim) published(t *assignment.Table) {
 				continue
 			}
 			for id, b := range s.watch.state.Bindings.ByID() {
+				if !binding(s.watch.loaded, id).Serving {
+					continue
+				}
 				if b.Address == e.Addr() && b.Phase == assignment.Run && b.Labels["name"] == r.Name && s.server.minions[b.Minion].Report == nil && s.watch.state.Minions[b.Minion].Lost.IsZero() {
 					s.fail("%s is taken out of the routes of %s, and %s has not reported yet", id, r.Name, b.Minion)
 				}

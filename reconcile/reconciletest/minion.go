@@ -383,7 +383,13 @@ func (r runtime) Images(ctx context.Context) (out []assignment.Image, err error)
 
 // Pull is the interface's.
 func (r runtime) Pull(ctx context.Context, ref string, _ func(agent.PullProgress)) error {
-	return r.do(ctx, func() error { r.images[ref] = true; return nil })
+	return r.do(ctx, func() error {
+		if ref == badImage && !r.sim.healed {
+			return errRefused
+		}
+		r.images[ref] = true
+		return nil
+	})
 }
 
 // Sandbox is the interface's.

@@ -19,6 +19,8 @@ type repo struct {
 	down bool          // it does not answer
 	gone bool          // it has no such branch
 	bad  bool          // its newest commit does not load
+
+	renew bool // the next commit changes all objects
 }
 
 func (r *repo) head() string { return fmt.Sprintf("c%d", len(r.sets)) }
@@ -70,7 +72,7 @@ func (s *sim) commit() {
 		s.say("commit %s, which does not load", s.repo.head())
 		return
 	}
-	all := s.one(4) || len(s.repo.sets) == 0
+	all := s.one(4) || len(s.repo.sets) == 0 || s.repo.renew
 	only := s.rand.IntN(slots)
 	for i := range slots {
 		was := s.kept(i)
@@ -85,7 +87,7 @@ func (s *sim) commit() {
 	case 1:
 		s.reconsider(objects)
 	}
-	s.repo.sets = append(s.repo.sets, schema.NewSet(objects, nil))
+	s.repo.sets = append(s.repo.sets, schema.NewSet(orderly(objects), nil))
 	s.say("commit %s: %s", s.repo.head(), words(s.repo.set()))
 }
 
@@ -172,8 +174,11 @@ func (s *sim) newObjects(slot int) []schema.Object {
 	if v := pick(s, []string{"", "", "keep", "move", "fence", "fence"}); slot < 6 && v != "" {
 		meta.Annotations = map[string]string{schema.AnnotationWhenLost: v}
 	}
-	c := schema.Container{Name: "c", Image: pick(s, []string{"web:1", "web:1", "web:2", "web:3"}),
+	c := schema.Container{Name: "c", Image: pick(s, []string{"web:1", "web:1", "web:2", "web:3", badImage}),
 		Resources: schema.Resources{Memory: pick(s, []int64{0, 100 << 20, 200 << 20})}}
+	if slot < 6 {
+		s.order(&meta)
+	}
 	switch {
 	case slot < 4:
 		meta.Labels = labels

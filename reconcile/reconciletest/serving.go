@@ -65,12 +65,12 @@ func (s *sim) startServer() {
 		p.minions[n] = reconcile.Minion{}
 	}
 	var err error
-	p.server, err = server.New(server.Config{State: st, Settings: reconcile.DefaultSettings(), Source: p, Store: p, Fleet: p, Load: p.load, Log: slog.New(slog.DiscardHandler)})
+	p.server, err = server.New(server.Config{State: st, Settings: s.settings(), Source: p, Store: p, Fleet: p, Load: p.load, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
 	}
 	s.server = p
-	s.watch.serverStarted()
+	s.watch.serverStarted(st)
 	s.say("server: starts with epoch %d", st.Epoch)
 }
 

@@ -2,8 +2,10 @@ package reconciletest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +86,7 @@ type sim struct {
 	skew    time.Duration // of the server's clock; changes between two servers only
 	repo    repo
 	store   store
+	healed  bool // every image can be pulled
 	minions map[string]*minion
 	names   []string
 	server  *serving // nil while none runs
@@ -102,6 +105,9 @@ func (s *sim) begin() {
 	for _, n := range s.names {
 		s.minions[n].boot()
 		s.minions[n].connect()
+	}
+	if s.one(2) {
+		s.grow()
 	}
 }
 
@@ -231,6 +237,7 @@ func (s *sim) serverFault() {
 	case 7:
 		s.crashServer()
 		s.skew += pick(s, []time.Duration{-time.Minute, time.Minute, time.Hour})
+		clear(s.watch.freed) // no server whose clock was put forward knows how long an address has rested, nor does one after it
 		s.say("server: its clock is now %s off", s.skew)
 	}
 }
@@ -241,10 +248,12 @@ const calmRounds = 400
 // calm ends all faults and expects the fleet to become as declared, and then to rest.
 func (s *sim) calm() {
 	s.say("all faults end")
-	s.store.down, s.store.fail, s.repo.down, s.repo.gone = false, "", false, false
+	s.store.down, s.store.fail, s.repo.down, s.repo.gone, s.healed = false, "", false, false, true
+	s.crashServer() // the next one has all the patience
 	for s.repo.bad {
 		s.commit()
 	}
+	s.lift()
 	for _, n := range s.names {
 		m := s.minions[n]
 		m.failNext, m.cut, m.kernelFails = "", false, false
@@ -320,6 +329,11 @@ func (s *sim) unfinished() string {
 		return fmt.Sprintf("%s %+v", plan.Stalled, plan.Changes)
 	}
 	st := plan.State
+	for _, k := range slices.Sorted(maps.Keys(st.Objects)) {
+		if st.Objects[k].Quarantine != nil {
+			return k + " is quarantined"
+		}
+	}
 	if st.Applied.Hash != s.repo.head() {
 		return fmt.Sprintf("%s is in force, not %s", st.Applied.Hash, s.repo.head())
 	}

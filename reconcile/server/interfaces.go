@@ -15,8 +15,8 @@ var ErrNoRevision = errors.New("the followed branch does not exist")
 
 // Source is one ref of one repository, or several of them as one.
 type Source interface {
-	// Head resolves the ref. Trailers are those of Head's commit and of all its ancestors that are not ancestors of the
-	// commit of since (zero or unknown: of the head commit alone).
+	// Head resolves the ref. Trailers and commits are those of Head's commit and of all its ancestors that are not ancestors of the
+	// commit of since (zero or unknown: trailers of the head commit alone, and no commits).
 	Head(ctx context.Context, since reconcile.Revision) (reconcile.Revision, error)
 	// Tree is the read-only file tree of the revision that Head named by hash, straight from the object database.
 	Tree(ctx context.Context, hash string) (fs.FS, error)
