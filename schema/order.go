@@ -129,9 +129,7 @@ func (c *setChecker) order() {
 				Hint:    "declare it, or take it out"}})
 		}
 	}
-	for _, cycle := range g.cycles() {
-		c.clashes = append(c.clashes, cycle)
-	}
+	c.clashes = append(c.clashes, g.cycles()...)
 }
 
 // orderGraph is who waits for whom. Its nodes are objects, and between two waves of a namespace one that waits for the lower.
