@@ -536,6 +536,7 @@ func TestLabelsChangeWithoutRestartAndPruneFollowsGit(t *testing.T) {
 	c.apply(t, tree)
 	before := c.containers(t)
 	tree["client.yaml"] = strings.Replace(tree["client.yaml"], "app: client", "app: web", 1)
+	tree["web.yaml"] = controller("web", 3, image, "-http", ":8080") // of which the pod counts as one from now on
 	c.apply(t, tree)
 	if after := c.containers(t); after != before {
 		t.Errorf("a label touched containers:\n%s\n%s", before, after)

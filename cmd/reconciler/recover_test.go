@@ -309,7 +309,9 @@ func TestRecover(t *testing.T) {
 	s.stop()
 
 	// All is lost, the certificate authority too: the agents join anew.
+	m1.mu.Lock()
 	fleet := m1.table.Fleet
+	m1.mu.Unlock()
 	if err := os.RemoveAll(s.dir); err != nil {
 		t.Fatal(err)
 	}
