@@ -93,7 +93,7 @@ func (o *serveOptions) rebuild(ctx context.Context, st reconcile.State, decision
 	}
 	log.Info("rebuilding decisions from the agents", "took", o.recoverWait.String(), "epoch", st.Epoch)
 	empty := len(st.Minions) == 0
-	gathering := &server.Gathering{Agents: fleet, Known: slices.Collect(maps.Keys(st.Minions)), Empty: empty, Enough: o.recoverMinions, Wait: o.recoverWait}
+	gathering := &server.Gathering{Agents: fleet, Known: slices.Collect(maps.Keys(st.Minions)), Enough: o.recoverMinions, Wait: o.recoverWait}
 	var kept map[string]reconcile.Kept
 	var missing []string
 	inner, done := context.WithCancel(ctx)

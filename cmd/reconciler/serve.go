@@ -86,7 +86,7 @@ nothing changes.`,
 	f.StringVar(&o.apply, "apply", "auto", "auto: a new revision is taken into force by itself; manual: it waits for \"reconciler apply\"")
 	f.BoolVar(&o.recover, "recover", false, "rebuild the decisions from what the agents keep, if the store is an older copy or empty")
 	f.DurationVar(&o.recoverWait, "recover-wait", 2*time.Minute, "of --recover: for how long minions that do not answer are waited for")
-	f.IntVar(&o.recoverMinions, "recover-minions", 0, "of --recover: how many minions there are, so that no more are waited for (default: those that the store knows)")
+	f.IntVar(&o.recoverMinions, "recover-minions", 0, "of --recover: how many minions there are, so that no more are waited for (default: those that the store, the certificates or the routes name)")
 	f.StringVar(&o.fleet, "fleet", "", "of --recover: id of the fleet, where the whole directory was lost")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what did not change, too")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -27,8 +27,7 @@ type Agents interface {
 // Gathering waits for what the agents of a fleet keep. Its Handler answers the command line meanwhile.
 type Gathering struct {
 	Agents Agents
-	Known  []string      // minions that are to answer; those that join meanwhile, and those that Agents knows, are, too
-	Empty  bool          // the store was empty: nobody knows who else there is, so that all of Wait is waited
+	Known  []string      // minions that are to answer; those that Agents knows are, too, and those that a table names that was handed over
 	Enough int           // so many answers are enough; 0: it is not known how many there will be
 	Wait   time.Duration // after it nobody more is waited for, if anybody answered
 
@@ -36,16 +35,20 @@ type Gathering struct {
 	text string // what is waited for
 }
 
+// redial is longer than it takes an agent to notice that a server is there: who is not known by then did not join lately.
+const redial = 10 * time.Second
+
 // Run returns when all minions have handed over what they keep, or after Wait when some have. missing are those that have not.
 func (g *Gathering) Run(ctx context.Context) (kept map[string]reconcile.Kept, missing []string, err error) {
-	over := time.NewTimer(g.Wait)
+	over, dialled := time.NewTimer(g.Wait), time.NewTimer(min(redial, g.Wait))
 	defer over.Stop()
-	late := false
+	defer dialled.Stop()
+	late, all := false, false
 	for {
 		kept, missing = g.look()
 		switch {
 		case len(kept) == 0: // without anybody there is nothing to rebuild from
-		case late, g.Enough > 0 && len(kept) >= g.Enough, g.Enough == 0 && !g.Empty && len(missing) == 0:
+		case late, g.Enough > 0 && len(kept) >= g.Enough, g.Enough == 0 && all && len(missing) == 0:
 			return kept, missing, nil
 		}
 		g.say(kept, missing)
@@ -53,6 +56,8 @@ func (g *Gathering) Run(ctx context.Context) (kept map[string]reconcile.Kept, mi
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		case <-g.Agents.Changed():
+		case <-dialled.C:
+			all = true
 		case <-over.C:
 			late = true
 		}
@@ -64,6 +69,13 @@ func (g *Gathering) look() (kept map[string]reconcile.Kept, missing []string) {
 	names := slices.Clone(g.Known)
 	for name := range g.Agents.Minions() {
 		names = append(names, name)
+	}
+	for _, k := range kept { // one that joined since the copy was made is in none of the above until it is back
+		if k.Table != nil {
+			for _, p := range k.Table.Minions {
+				names = append(names, p.Name)
+			}
+		}
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"reconciler/reconcile"
+	"reconciler/reconcile/assignment"
 )
 
 // answering are agents of which some have answered.
 type answering struct {
 	mu      sync.Mutex
 	minions []string
+	peers   []string
 	kept    []string
 	changed chan struct{}
 }
@@ -34,7 +36,11 @@ func (a *answering) Kept() map[string]reconcile.Kept {
 	defer a.mu.Unlock()
 	out := map[string]reconcile.Kept{}
 	for _, n := range a.kept {
-		out[n] = reconcile.Kept{}
+		t := &assignment.Table{}
+		for _, p := range a.peers {
+			t.Minions = append(t.Minions, assignment.Peer{Name: p})
+		}
+		out[n] = reconcile.Kept{Table: t}
 	}
 	return out
 }
@@ -55,22 +61,24 @@ func TestGathering(t *testing.T) {
 		known   string // to the store
 		minions string // to the link
 		answers map[string]time.Duration
-		empty   bool
+		peers   string // in the tables that are handed over
 		enough  int
 		took    time.Duration
 		missing string
 	}{
-		{"all answer", "m1 m2", "m1 m2", map[string]time.Duration{"m1": time.Second, "m2": 3 * time.Second}, false, 0, 3 * time.Second, ""},
-		{"one that only the store knows does not", "m1 m2", "m1", map[string]time.Duration{"m1": time.Second}, false, 0, time.Minute, "m2"},
-		{"one that only the link knows does not", "m1", "m1 m2", map[string]time.Duration{"m1": time.Second}, false, 0, time.Minute, "m2"},
-		{"an empty store waits for whoever there may be", "", "m1", map[string]time.Duration{"m1": time.Second}, true, 0, time.Minute, ""},
-		{"as many as there are", "", "m1", map[string]time.Duration{"m1": time.Second, "m2": 2 * time.Second}, true, 2, 2 * time.Second, ""},
-		{"more are said to be", "m1", "m1", map[string]time.Duration{"m1": time.Second}, false, 2, time.Minute, ""},
-		{"the first answer comes late", "m1 m2", "m1 m2", map[string]time.Duration{"m1": time.Hour}, false, 0, time.Hour, "m2"},
+		{"all answer", "m1 m2", "m1 m2", map[string]time.Duration{"m1": time.Second, "m2": 13 * time.Second}, "m1 m2", 0, 13 * time.Second, ""},
+		{"all answer at once, and who else there may be has time to dial", "m1 m2", "m1 m2", map[string]time.Duration{"m1": time.Second, "m2": time.Second}, "", 0, redial, ""},
+		{"one that only the store knows does not", "m1 m2", "m1", map[string]time.Duration{"m1": time.Second}, "", 0, time.Minute, "m2"},
+		{"one that only the link knows does not", "m1", "m1 m2", map[string]time.Duration{"m1": time.Second}, "", 0, time.Minute, "m2"},
+		{"one that only the other's table names comes late", "m1", "m1", map[string]time.Duration{"m1": time.Second, "m2": 20 * time.Second}, "m1 m2", 0, 20 * time.Second, ""},
+		{"one that only the other's table names does not", "", "m1", map[string]time.Duration{"m1": time.Second}, "m1 m2", 0, time.Minute, "m2"},
+		{"as many as there are", "", "m1", map[string]time.Duration{"m1": time.Second, "m2": 2 * time.Second}, "m3", 2, 2 * time.Second, "m3"},
+		{"more are said to be", "m1", "m1", map[string]time.Duration{"m1": time.Second}, "", 2, time.Minute, ""},
+		{"the first answer comes late", "m1 m2", "m1 m2", map[string]time.Duration{"m1": time.Hour}, "", 0, time.Hour, "m2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := &answering{minions: strings.Fields(c.minions), changed: make(chan struct{}, 1)}
+				a := &answering{minions: strings.Fields(c.minions), peers: strings.Fields(c.peers), changed: make(chan struct{}, 1)}
 				for name, after := range c.answers {
 					time.AfterFunc(after, func() {
 						a.mu.Lock()
@@ -80,7 +88,7 @@ func TestGathering(t *testing.T) {
 					})
 				}
 				began := time.Now()
-				g := &Gathering{Agents: a, Known: strings.Fields(c.known), Empty: c.empty, Enough: c.enough, Wait: time.Minute}
+				g := &Gathering{Agents: a, Known: strings.Fields(c.known), Enough: c.enough, Wait: time.Minute}
 				kept, missing, err := g.Run(t.Context())
 				if err != nil || len(kept) != len(c.answers) || strings.Join(missing, " ") != c.missing || time.Since(began) != c.took {
 					t.Errorf("%v handed over, %v missing after %s, %v", kept, missing, time.Since(began), err)
