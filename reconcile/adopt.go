@@ -22,6 +22,11 @@ func (c *step) adopt() {
 		if c.st.Bindings.Get(i.ID) != nil || i.ID == "" {
 			continue
 		}
+		if i.State == assignment.Waiting && c.isTaken(s.minion, i.Address) {
+			// Nothing of it is there. Its agent has it from an assignment that came late, and forgets it with the next; its
+			// address is another's meanwhile.
+			continue
+		}
 		if found[s.minion]++; found[s.minion] > c.in.Minions[s.minion].Report.Capacity.Pods {
 			c.warn("minion %s reports more instances that nobody assigned than it has room for; the others wait", s.minion)
 			continue
