@@ -71,7 +71,7 @@ func (c *checker) order(own Key, m *Meta) {
 	case err != nil && objectList.MatchString(m.Annotations[AnnotationDependsOn]):
 		c.add(path, "", "%v", err)
 	case slices.Contains(keys, own):
-		c.add(path, "take it out", "the object depends on itself")
+		c.add(path, "take it out", "the object depends on itself").also([]string{"metadata", "name"}, []string{"metadata", "namespace"})
 	}
 }
 
@@ -123,10 +123,9 @@ func (c *setChecker) order() {
 			if _, ok := g.number[k]; ok || k == o.key {
 				continue
 			}
-			c.clashes = append(c.clashes, Clash{Key: o.key, Problem: Problem{
-				Path:    []string{"metadata", "annotations", AnnotationDependsOn},
-				Message: fmt.Sprintf("%s is not there", k),
-				Hint:    "declare it, or take it out"}})
+			p := Problem{Path: []string{"metadata", "annotations", AnnotationDependsOn}, Message: fmt.Sprintf("%s is not there", k), Hint: "declare it, or take it out"}
+			p.also([]string{"metadata", "namespace"})
+			c.clashes = append(c.clashes, Clash{Key: o.key, Problem: p, Premises: []Premise{{Of: k}}})
 		}
 	}
 	c.clashes = append(c.clashes, g.cycles()...)
@@ -245,6 +244,10 @@ func (g *orderGraph) cycles() (out []Clash) {
 	return out
 }
 
+// waitsBecause is where it stands who waits for whom, of whatever kind.
+var waitsBecause = [][]string{{"metadata", "annotations"}, {"metadata", "namespace"}, {"metadata", "name"}, {"metadata", "labels"}, {"spec", "selector"},
+	{"spec", "replicas"}, {"spec", "restartPolicy"}, {"spec", "template", "metadata", "labels"}}
+
 // cycle tells of nodes of which each waits for the next, and the last for the first.
 func (g *orderGraph) cycle(way []int) Clash {
 	named := func(i int) bool { // what a node waits for is named: no wave is between
@@ -261,11 +264,18 @@ func (g *orderGraph) cycle(way []int) Clash {
 	own := g.nodes[way[0]].key
 	c := Clash{Key: own, Problem: Problem{Path: []string{"metadata", "annotations", AnnotationDependsOn},
 		Hint: "take out one of " + AnnotationDependsOn + " and " + AnnotationWave}}
+	c.because(waitsBecause...)
 	names := []string{own.String()}
 	for _, n := range way[1:] {
 		k := g.nodes[n].key
 		if k != (Key{}) {
 			names = append(names, k.String())
+			c.Premises = append(c.Premises, Premise{k, waitsBecause})
+		}
+		if k.Kind == KindService { // something else may be behind it
+			for _, kind := range []Kind{KindPod, KindReplicationController} {
+				c.Premises = append(c.Premises, Premise{Key{Kind: kind, Namespace: k.Namespace}, waitsBecause})
+			}
 		}
 		if k != (Key{}) && k.Kind != KindService && c.Other == (Key{}) {
 			c.Other = k
