@@ -113,7 +113,7 @@ func (w *walker) items(n *node, s *shape) *node {
 		switch {
 		case x.kind != isNull:
 			y, ok = w.walk(x, s.item)
-		case s.item.text: // has been "" to all readers
+		case s.item.text && (s.item.rule == nil || s.item.rule(scalar{kind: isString})): // has been "" to all readers
 			y = &node{kind: isString, pos: x.pos}
 		default:
 			w.add(found{message: "is empty", hint: "remove it or fill it in"})
