@@ -14,7 +14,7 @@ import (
 // TestCheckChange: a set that is changed is the set of its objects, and what is found of the change alone is what is found of the whole, as long as
 // nothing clashed before. Mutants that this test has killed: services are not compared when endpoints come; names are not when one is new; references
 // are not looked at when a ConfigMap goes, or loses a key; ports are not when a pod goes, a service comes, or labels or ports are others; selectors and
-// labels are not when they are others; the order is not when waves, labels or a dependency are others, or something that was waited for is gone.
+// labels are not when they are others; the order is not when waves, dependencies or selectors are others, or something that was waited for is gone.
 func TestCheckChange(t *testing.T) {
 	found := map[string]int{} // by the last element of the path
 	rapid.Check(t, func(t *rapid.T) {
@@ -91,15 +91,16 @@ func clashes(all []schema.Clash) (out []string) {
 // drawObject is one of few names, labels and ports.
 func drawObject(t *rapid.T) schema.Object {
 	one := func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(t, label) }
-	m := schema.Meta{Name: one("name", "a", "b", "a", "b", "c", "b_c"), Namespace: one("namespace", "default", "default", "default", "other")}
+	m := schema.Meta{Name: one("name", "a", "b", "a", "b", "c", "b_c", "b-c"), Namespace: one("namespace", "default", "default", "default", "other")}
 	annotate := func() {
-		switch one("annotation", "", "", "", "", "wave", "depends", "moved") {
-		case "wave":
-			m.Annotations = map[string]string{schema.AnnotationWave: one("wave", "-1", "1")}
-		case "depends":
-			m.Annotations = map[string]string{schema.AnnotationDependsOn: one("on", "Pod/a", "Service/b", "ReplicationController/b")}
-		case "moved":
-			m.Annotations = map[string]string{schema.AnnotationMovedFrom: one("from", "Pod/x", "Pod/y")}
+		m.Annotations = map[string]string{}
+		for name, value := range map[string]string{
+			schema.AnnotationWave: one("wave", "", "", "-1", "1"), schema.AnnotationDependsOn: one("on", "", "", "Pod/a", "Service/a", "Service/b", "ReplicationController/b"),
+			schema.AnnotationMovedFrom: one("from", "", "", "", "", "Pod/x"),
+		} {
+			if value != "" {
+				m.Annotations[name] = value
+			}
 		}
 	}
 	spec := schema.PodSpec{Containers: []schema.Container{{Name: "c", Image: one("image", "i", "j"), Ports: []schema.Port{{Name: one("port", "", "http", "db"), ContainerPort: 80}}}}}
