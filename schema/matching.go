@@ -74,7 +74,7 @@ func (c *setChecker) replica(p *Pod, all []*ReplicationController) {
 		Message: fmt.Sprintf("they match the selector of %s, and that", all[0].Key()), Hint: "a pod counts as a replica of one controller: give one of the selectors a label that the pod does not have"}}
 	k.also([]string{"spec", "restartPolicy"})
 	for _, r := range all[:2] {
-		k.Premises = append(k.Premises, Premise{r.Key(), [][]string{{"spec", "selector"}, {"spec", "template", "metadata", "labels"}}})
+		k.Premises = append(k.Premises, Premise{r.Key(), [][]string{{"metadata", "name"}, {"spec", "selector"}, {"spec", "template", "metadata", "labels"}}})
 	}
 	c.clashes = append(c.clashes, k)
 }

@@ -117,10 +117,9 @@ func (c *setChecker) order() {
 			if _, ok := g.number[k]; ok || k == o.key {
 				continue
 			}
-			c.clashes = append(c.clashes, Clash{Key: o.key, Problem: Problem{
-				Path:    []string{"metadata", "annotations", AnnotationDependsOn},
-				Message: fmt.Sprintf("%s is not there", k),
-				Hint:    "declare it, or take it out"}, Premises: []Premise{{Of: k}}})
+			p := Problem{Path: []string{"metadata", "annotations", AnnotationDependsOn}, Message: fmt.Sprintf("%s is not there", k), Hint: "declare it, or take it out"}
+			p.also([]string{"metadata", "namespace"})
+			c.clashes = append(c.clashes, Clash{Key: o.key, Problem: p, Premises: []Premise{{Of: k}}})
 		}
 	}
 	c.clashes = append(c.clashes, g.cycles()...)
@@ -282,11 +281,11 @@ func orderPremises(g *orderGraph, way []int) (out []Premise) {
 			namespaces = append(namespaces, k.Namespace)
 		}
 	}
-	wave, depends := []string{"metadata", "annotations", AnnotationWave}, []string{"metadata", "annotations", AnnotationDependsOn}
+	known := [][]string{{"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "annotations", AnnotationWave}, {"metadata", "annotations", AnnotationDependsOn}}
 	for _, n := range namespaces {
 		out = append(out,
-			Premise{Key{KindPod, n, ""}, [][]string{wave, depends, {"metadata", "labels"}, {"spec", "restartPolicy"}}},
-			Premise{Key{KindReplicationController, n, ""}, [][]string{wave, depends, {"spec", "selector"}, {"spec", "replicas"}, {"spec", "template", "metadata", "labels"}}},
+			Premise{Key{KindPod, n, ""}, slices.Concat(known, [][]string{{"metadata", "labels"}, {"spec", "restartPolicy"}})},
+			Premise{Key{KindReplicationController, n, ""}, slices.Concat(known, [][]string{{"spec", "selector"}, {"spec", "replicas"}, {"spec", "template", "metadata", "labels"}})},
 			Premise{Key{KindService, n, ""}, [][]string{{"spec", "selector"}}})
 	}
 	return out

@@ -62,8 +62,8 @@ func (c *setChecker) target(v *Service, s *selected) {
 				Because: [][]string{path, {"spec", "selector"}, {"metadata", "namespace"}},
 			},
 			Premises: []Premise{
-				{Key{KindPod, v.Namespace, ""}, [][]string{{"metadata", "labels"}, at([]string{"spec"}, ports...)}},
-				{Key{KindReplicationController, v.Namespace, ""}, [][]string{{"spec", "template", "metadata", "labels"}, at([]string{"spec", "template", "spec"}, ports...)}},
+				{Key{KindPod, v.Namespace, ""}, [][]string{{"metadata", "name"}, {"metadata", "labels"}, at([]string{"spec"}, ports...)}},
+				{Key{KindReplicationController, v.Namespace, ""}, [][]string{{"metadata", "name"}, {"spec", "template", "metadata", "labels"}, at([]string{"spec", "template", "spec"}, ports...)}},
 			},
 		})
 	}
