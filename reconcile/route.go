@@ -430,11 +430,9 @@ func targetPort(p schema.ServicePort, s *schema.PodSpec) uint16 {
 	case t == nil:
 		return p.Port
 	case t.Name != "":
-		for i := range s.Containers {
-			for _, q := range s.Containers[i].Ports {
-				if q.Name == t.Name {
-					return q.ContainerPort
-				}
+		for q := range s.ServingPorts() {
+			if q.Name == t.Name {
+				return q.ContainerPort
 			}
 		}
 		return 0

@@ -45,6 +45,30 @@ func (s *PodSpec) AllContainers() iter.Seq[*Container] {
 // Sidecar tells whether an init container goes on beside the others.
 func (c *Container) Sidecar() bool { return c.RestartPolicy == RestartAlways }
 
+// ServingPorts is the ports of the containers and sidecars: what a service may lead to.
+func (s *PodSpec) ServingPorts() iter.Seq[*Port] {
+	return func(yield func(*Port) bool) {
+		ports := func(c *Container) bool {
+			for i := range c.Ports {
+				if !yield(&c.Ports[i]) {
+					return false
+				}
+			}
+			return true
+		}
+		for i := range s.Containers {
+			if !ports(&s.Containers[i]) {
+				return
+			}
+		}
+		for i := range s.InitContainers {
+			if c := &s.InitContainers[i]; c.Sidecar() && !ports(c) {
+				return
+			}
+		}
+	}
+}
+
 // Reserved is what placement sets aside for a pod: the sum of what its containers and sidecars request, or more if an init
 // container needs more while it runs.
 func (s *PodSpec) Reserved() Resources {

@@ -1,6 +1,9 @@
 package schema
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // Matcher finds the controllers of which a selector is about some labels, without looking at all of them.
 type Matcher map[[3]string][]*ReplicationController // by namespace and the first label of the selector
@@ -56,12 +59,61 @@ func (c *setChecker) replicas() {
 	}
 	m := NewMatcher(c.set)
 	for _, p := range c.set.Pods {
-		if m.Replica(p) == nil {
-			continue
+		if m.Replica(p) != nil {
+			c.replica(p, m.Of(p.Namespace, p.Labels))
 		}
-		if all := m.Of(p.Namespace, p.Labels); len(all) > 1 {
-			c.clashes = append(c.clashes, Clash{Key: p.Key(), Other: all[1].Key(), Problem: Problem{Path: []string{"metadata", "labels"},
-				Message: fmt.Sprintf("they match the selector of %s, and that", all[0].Key()), Hint: "a pod counts as a replica of one controller: give one of the selectors a label that the pod does not have"}})
+	}
+}
+
+// replica checks a pod that counts as a replica of all these controllers.
+func (c *setChecker) replica(p *Pod, all []*ReplicationController) {
+	if len(all) < 2 {
+		return
+	}
+	k := Clash{Key: p.Key(), Other: all[1].Key(), Problem: Problem{Path: []string{"metadata", "labels"},
+		Message: fmt.Sprintf("they match the selector of %s, and that", all[0].Key()), Hint: "a pod counts as a replica of one controller: give one of the selectors a label that the pod does not have"}}
+	k.also([]string{"spec", "restartPolicy"})
+	for _, r := range all[:2] {
+		k.Premises = append(k.Premises, Premise{r.Key(), [][]string{{"metadata", "name"}, {"spec", "selector"}, {"spec", "template", "metadata", "labels"}}})
+	}
+	c.clashes = append(c.clashes, k)
+}
+
+// fewPods is how many pods are compared with every controller one by one.
+const fewPods = 8
+
+// replicasOf is replicas as far as a change can have brought them.
+func (c *setChecker) replicasOf(change *Change) {
+	all := false // the controllers' selectors may be others
+	var pods []*Pod
+	change.both(func(o, other Object) {
+		switch o := o.(type) {
+		case *ReplicationController:
+			was, ok := other.(*ReplicationController)
+			all = all || !ok || !maps.Equal(o.Spec.Matches(), was.Spec.Matches())
+		case *Pod:
+			was, ok := other.(*Pod)
+			if !ok || !maps.Equal(o.Labels, was.Labels) || o.Spec.Restart() != was.Spec.Restart() {
+				pods = append(pods, o)
+			}
+		}
+	})
+	if all || len(pods) > fewPods {
+		c.replicas()
+		return
+	}
+	for _, p := range pods {
+		if i, ok := search(c.set.Pods, p.Key()); !ok || c.set.Pods[i] != p || p.Spec.Restart() != RestartAlways {
+			continue // it is gone
+		}
+		var of []*ReplicationController
+		for _, r := range c.set.ReplicationControllers {
+			if r.Namespace == p.Namespace && Selects(r.Spec.Matches(), p.Labels) {
+				of = append(of, r)
+			}
+		}
+		if len(of) > 1 { // in the order that the others are told in
+			c.replica(p, NewMatcher(c.set).Of(p.Namespace, p.Labels))
 		}
 	}
 }

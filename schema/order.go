@@ -87,16 +87,13 @@ type ordered struct {
 // order finds what pods and controllers depend on and nothing declares, and those that wait for themselves: by what they name, by
 // their waves, or by both. A service waits for one of the pods that it selects.
 func (c *setChecker) order() {
+	if !slices.ContainsFunc(c.set.Pods, func(p *Pod) bool { return p.orders() }) && !slices.ContainsFunc(c.set.ReplicationControllers, func(r *ReplicationController) bool { return r.orders() }) {
+		return // as in most fleets
+	}
 	var all []ordered
-	any := false
 	add := func(k Key, m *Meta, labels map[string]string, pods int) {
 		o := ordered{key: k, meta: m, labels: labels, pods: pods}
-		if _, waits := m.Annotations[AnnotationDependsOn]; waits {
-			o.needs, _ = m.DependsOn() // that it can be read is checked for each object
-			any = true
-		}
-		_, waits := m.Annotations[AnnotationWave]
-		any = any || waits
+		o.needs, _ = m.DependsOn() // that it can be read is checked for each object
 		all = append(all, o)
 	}
 	for _, p := range c.set.Pods {
@@ -104,9 +101,6 @@ func (c *setChecker) order() {
 	}
 	for _, r := range c.set.ReplicationControllers {
 		add(r.Key(), &r.Meta, r.Spec.Template.Labels, r.Spec.Count())
-	}
-	if !any {
-		return // as in most fleets
 	}
 	m, counted := NewMatcher(c.set), map[Key]int{}
 	for _, p := range c.set.Pods {
@@ -129,6 +123,41 @@ func (c *setChecker) order() {
 		}
 	}
 	c.clashes = append(c.clashes, g.cycles()...)
+}
+
+// orders tells whether the object waits, or may be waited for, by a setting.
+func (m *Meta) orders() bool {
+	if len(m.Annotations) == 0 {
+		return false
+	}
+	_, depends := m.Annotations[AnnotationDependsOn]
+	_, wave := m.Annotations[AnnotationWave]
+	return depends || wave
+}
+
+// reordered tells whether a change can have made something wait for itself, or for what is not there.
+func (c *Change) reordered() (is bool) {
+	c.both(func(o, other Object) {
+		if k := o.Key().Kind; is || k != KindPod && k != KindReplicationController && k != KindService {
+			return
+		}
+		if is = other == nil; is {
+			return
+		}
+		m, was := o.Metadata(), other.Metadata()
+		is = m.Annotations[AnnotationWave] != was.Annotations[AnnotationWave] || m.Annotations[AnnotationDependsOn] != was.Annotations[AnnotationDependsOn]
+		switch o := o.(type) {
+		case *Pod:
+			was := other.(*Pod)
+			is = is || !maps.Equal(o.Labels, was.Labels) || o.Spec.Restart() != was.Spec.Restart()
+		case *ReplicationController:
+			was := other.(*ReplicationController)
+			is = is || !maps.Equal(o.Spec.Matches(), was.Spec.Matches()) || !maps.Equal(o.Spec.Template.Labels, was.Spec.Template.Labels) || o.Spec.Count() != was.Spec.Count()
+		case *Service:
+			is = is || !maps.Equal(o.Spec.Selector, other.(*Service).Spec.Selector)
+		}
+	})
+	return is
 }
 
 // orderGraph is who waits for whom. Its nodes are objects, and between two waves of a namespace one that waits for the lower.
@@ -248,6 +277,22 @@ func (g *orderGraph) cycles() (out []Clash) {
 var waitsBecause = [][]string{{"metadata", "annotations"}, {"metadata", "namespace"}, {"metadata", "name"}, {"metadata", "labels"}, {"spec", "selector"},
 	{"spec", "replicas"}, {"spec", "restartPolicy"}, {"spec", "template", "metadata", "labels"}}
 
+// orderPremises is what is known of the namespaces of a cycle: which pods a service finds, and which wave each is of.
+func orderPremises(g *orderGraph, way []int) (out []Premise) {
+	var namespaces []string
+	for _, n := range way {
+		if k := g.nodes[n].key; k != (Key{}) && !slices.Contains(namespaces, k.Namespace) {
+			namespaces = append(namespaces, k.Namespace)
+		}
+	}
+	for _, n := range namespaces {
+		for _, kind := range []Kind{KindPod, KindReplicationController, KindService} {
+			out = append(out, Premise{Key{Kind: kind, Namespace: n}, waitsBecause})
+		}
+	}
+	return out
+}
+
 // cycle tells of nodes of which each waits for the next, and the last for the first.
 func (g *orderGraph) cycle(way []int) Clash {
 	named := func(i int) bool { // what a node waits for is named: no wave is between
@@ -266,16 +311,11 @@ func (g *orderGraph) cycle(way []int) Clash {
 		Hint: "take out one of " + AnnotationDependsOn + " and " + AnnotationWave}}
 	c.because(waitsBecause...)
 	names := []string{own.String()}
+	c.Premises = orderPremises(g, way)
 	for _, n := range way[1:] {
 		k := g.nodes[n].key
 		if k != (Key{}) {
 			names = append(names, k.String())
-			c.Premises = append(c.Premises, Premise{k, waitsBecause})
-		}
-		if k.Kind == KindService { // something else may be behind it
-			for _, kind := range []Kind{KindPod, KindReplicationController} {
-				c.Premises = append(c.Premises, Premise{Key{Kind: kind, Namespace: k.Namespace}, waitsBecause})
-			}
 		}
 		if k != (Key{}) && k.Kind != KindService && c.Other == (Key{}) {
 			c.Other = k

@@ -23,15 +23,14 @@ type Premise struct {
 
 // Check finds what the objects of a set contradict in each other: names that would be one in DNS, services whose variables would have one prefix in one
 // namespace, addresses and ports that two services ask for, endpoints of a service that finds its own; references to
-// ConfigMaps and Secrets that are not there; a second Cluster; and what depends on what is not there, or waits for itself.
+// ConfigMaps and Secrets that are not there, and to ports that no pod has which a service selects; a second Cluster; and what
+// depends on what is not there, or waits for itself.
 func (s *Set) Check() []Clash {
-	c := &setChecker{set: s, have: map[Key]Object{}}
-	note(c.have, s.Endpoints)
-	note(c.have, s.ConfigMaps)
-	note(c.have, s.Secrets)
+	c := &setChecker{set: s}
 	c.names()
 	c.services()
 	c.references()
+	c.targets(nil)
 	c.settings()
 	c.pasts()
 	c.replicas()
@@ -39,15 +38,8 @@ func (s *Set) Check() []Clash {
 	return c.clashes
 }
 
-func note[T Object](have map[Key]Object, l []T) {
-	for _, o := range l {
-		have[o.Key()] = o
-	}
-}
-
 type setChecker struct {
 	set     *Set
-	have    map[Key]Object // that others refer to
 	clashes []Clash
 }
 
@@ -78,11 +70,7 @@ type socket struct {
 
 // names finds objects, other than services, whose ids of 2014 differ in what DNS does not tell apart.
 func (c *setChecker) names() {
-	odd := false
-	for o := range c.set.Objects() {
-		odd = odd || strings.ContainsAny(o.Key().Name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_")
-	}
-	if !odd {
+	if !c.odd() {
 		return // as in most fleets
 	}
 	seen := make(map[Key]Key, c.set.Len())
@@ -98,6 +86,19 @@ func (c *setChecker) names() {
 		}
 		seen[folded] = k
 	}
+}
+
+// odd tells whether any object has a name that DNS folds.
+func (c *setChecker) odd() bool {
+	for o := range c.set.Objects() {
+		name := o.Metadata().Name
+		for i := range len(name) {
+			if x := name[i]; 'A' <= x && x <= 'Z' || x == '_' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *setChecker) services() {
@@ -125,8 +126,8 @@ func (c *setChecker) services() {
 				})
 			}
 		}
-		if e, ok := c.have[Key{KindEndpoints, v.Namespace, v.Name}]; ok && len(v.Spec.Selector) > 0 {
-			c.clashes = append(c.clashes, Clash{e.Key(), k, Problem{Path: []string{"metadata", "name"}, Message: "what is behind the service is found by the selector", Hint: "remove the endpoints or the selector"},
+		if e := (Key{KindEndpoints, v.Namespace, v.Name}); len(v.Spec.Selector) > 0 && c.have(e) != nil {
+			c.clashes = append(c.clashes, Clash{e, k, Problem{Path: []string{"metadata", "name"}, Message: "what is behind the service is found by the selector", Hint: "remove the endpoints or the selector"},
 				[]Premise{{k, [][]string{{"spec", "selector"}}}}})
 		}
 	}
@@ -153,12 +154,12 @@ func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
 		if r.Optional || r.Name == "" { // which is told as missing
 			continue
 		}
-		o, ok := c.have[Key{r.Kind, by.Namespace, r.Name}]
+		o := c.have(Key{r.Kind, by.Namespace, r.Name})
 		var p Problem
 		switch h, _ := o.(interface{ Has(string) bool }); {
-		case !ok && reported[Key{r.Kind, "", r.Name}]: // once is enough
+		case o == nil && reported[Key{r.Kind, "", r.Name}]: // once is enough
 			continue
-		case !ok:
+		case o == nil:
 			if reported == nil {
 				reported = map[Key]bool{}
 			}
@@ -180,6 +181,26 @@ func (c *setChecker) podReferences(by Key, path []string, s *PodSpec) {
 		entries := [][]string{{"data"}, {"binaryData"}, {"stringData"}} // the hint names all of them
 		c.clashes = append(c.clashes, Clash{Key: by, Problem: p, Premises: []Premise{{Key{r.Kind, by.Namespace, r.Name}, entries}}})
 	}
+}
+
+// have is the object of a key, of a kind that others refer to; nil if it is not there.
+func (c *setChecker) have(k Key) Object {
+	switch k.Kind {
+	case KindEndpoints:
+		return found(c.set.Endpoints, k)
+	case KindConfigMap:
+		return found(c.set.ConfigMaps, k)
+	case KindSecret:
+		return found(c.set.Secrets, k)
+	}
+	return nil
+}
+
+func found[T Object](sorted []T, k Key) Object {
+	if i, ok := search(sorted, k); ok {
+		return sorted[i]
+	}
+	return nil
 }
 
 func keysOf(o Object) string {

@@ -14,18 +14,25 @@ type assembly struct {
 	results []*fileResult
 	sorted  []*object // by key, no key twice
 	set     *schema.Set
+	twice   bool     // some keys were
+	clean   bool     // nothing in it clashes
+	judged  cacheKey // of the policies that it does not violate; zero: not known
+
+	// How it differs from the last assembly; nil if it was made from the start. Both are sorted by key.
+	was        *assembly
+	gone, come []*object
 }
 
-// assemble makes a set of what the files hold, or all errors.
-func (l *Loader) assemble(results []*fileResult) (*Result, error) {
+// assemble makes a set of what the files hold, or all errors. Loud are those of the results that say more than objects.
+func (l *Loader) assemble(results, loud []*fileResult) (*Result, error) {
 	var errs Errors
 	out := &Result{}
-	for _, r := range results {
+	for _, r := range loud {
 		errs = append(errs, r.errors...)
 		out.Warnings = append(out.Warnings, r.warnings...)
 	}
 	if len(errs) == 0 {
-		errs = l.unknownTags(results)
+		errs = l.unknownTags(loud)
 	}
 	slices.SortStableFunc(out.Warnings, func(a, b string) int { return strings.Compare(fileOf(a), fileOf(b)) })
 	a := l.next(results)
@@ -35,8 +42,10 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		errs = append(errs, twice...)
 	}
 	out.Set, out.objects = a.set, a.sorted
-	for _, c := range a.set.Check() {
-		if a.unsure(&c, unreadOf(results)) {
+	clashes := a.check()
+	a.clean = len(clashes) == 0
+	for _, c := range clashes {
+		if a.unsure(&c, unreadOf(loud)) {
 			continue
 		}
 		o, message := find(a.sorted, c.Key), c.Message
@@ -49,16 +58,44 @@ func (l *Loader) assemble(results []*fileResult) (*Result, error) {
 		}
 		errs = append(errs, &Error{Position: o.place(c.Path), Object: o.label(), Field: dotted(o.written(c.Path)), Message: message, Hint: c.Hint})
 	}
-	against, err := l.judge(a.sorted)
+	against, err := l.judge(a)
 	if err != nil {
 		return nil, err
 	}
+	keep := a
+	if a.was == nil && (a.twice || len(l.others) > 0) {
+		keep = nil
+	}
+	a.was, a.gone, a.come = nil, nil, nil
+	l.mu.Lock()
+	l.last = keep
+	l.mu.Unlock()
 	if errs = append(errs, against...); len(errs) > 0 {
 		errs.sort()
 		errs = slices.CompactFunc(errs, func(a, b *Error) bool { return *a == *b }) // of what a comprehension made several times
 		return nil, errs.few(treeErrors)
 	}
 	return out, nil
+}
+
+// check is what clashes in it.
+func (a *assembly) check() []schema.Clash {
+	if a.was == nil || !a.was.clean {
+		return a.set.Check()
+	}
+	return a.set.CheckChange(a.change())
+}
+
+func (a *assembly) change() schema.Change {
+	return schema.Change{Gone: values(a.gone), Come: values(a.come)}
+}
+
+func values(objects []*object) []schema.Object {
+	out := make([]schema.Object, len(objects))
+	for i, o := range objects {
+		out[i] = o.Object
+	}
+	return out
 }
 
 // unreadOf is what files may declare besides their objects.
@@ -105,13 +142,12 @@ func (l *Loader) join(results []*fileResult) (*assembly, Errors) {
 	slices.SortStableFunc(a.sorted, byKey)
 	var twice Errors
 	unique := a.sorted[:0]
-	again := false
 	for _, o := range a.sorted {
 		if len(unique) == 0 || unique[len(unique)-1].Key() != o.Key() {
 			unique = append(unique, o)
 			continue
 		}
-		again = true
+		a.twice = true
 		if f := unique[len(unique)-1]; !o.inherited(f) {
 			twice = append(twice, &Error{Position: o.position, Object: o.label(), Message: "is declared twice; first at " + f.position.String(), Hint: l.twice(f, o)})
 		}
@@ -121,13 +157,7 @@ func (l *Loader) join(results []*fileResult) (*assembly, Errors) {
 	for _, o := range unique {
 		positions[o.Key().String()] = o.position
 	}
-	a.set = setOf(unique, positions)
-	l.mu.Lock()
-	l.last = nil
-	if !again && len(l.others) == 0 {
-		l.last = a
-	}
-	l.mu.Unlock()
+	a.set = schema.NewSet(values(unique), positions)
 	return a, twice
 }
 
@@ -143,40 +173,27 @@ func (l *Loader) next(results []*fileResult) *assembly {
 	if len(come)+len(gone) > len(results)/4 {
 		return nil
 	}
-	slices.SortStableFunc(come, byKey)
-	a := &assembly{results: results, sorted: make([]*object, 0, len(last.sorted)+len(come))}
-	positions := maps.Clone(last.set.Positions)
-	for o := range gone {
-		delete(positions, o.Key().String())
-	}
-	left := come
-	for _, o := range last.sorted {
-		if gone[o] {
-			continue
-		}
-		for len(left) > 0 && byKey(left[0], o) < 0 {
-			a.sorted, left = append(a.sorted, left[0]), left[1:]
-		}
-		a.sorted = append(a.sorted, o)
-	}
-	a.sorted = append(a.sorted, left...)
-	for i := 1; i < len(a.sorted); i++ {
-		if byKey(a.sorted[i-1], a.sorted[i]) == 0 {
+	a := &assembly{results: results, was: last, gone: gone, come: come}
+	a.sorted = schema.Replace(last.sorted, gone, come, byKey)
+	for _, o := range come {
+		i, _ := slices.BinarySearchFunc(a.sorted, o, byKey)
+		if a.sorted[i] != o || i+1 < len(a.sorted) && byKey(o, a.sorted[i+1]) == 0 {
 			return nil // join says what is twice
 		}
+	}
+	positions := maps.Clone(last.set.Positions)
+	for _, o := range gone {
+		delete(positions, o.Key().String())
 	}
 	for _, o := range come {
 		positions[o.Key().String()] = o.position
 	}
-	a.set = setOf(a.sorted, positions)
-	l.mu.Lock()
-	l.last = a
-	l.mu.Unlock()
+	a.set = last.set.Changed(a.change(), positions)
 	return a
 }
 
-// difference is the objects that only was has, and those that only is has, in its order.
-func difference(was, is []*fileResult) (gone map[*object]bool, come []*object) {
+// difference is the objects that only was has, and those that only is has, sorted by key.
+func difference(was, is []*fileResult) (gone, come []*object) {
 	for len(was) > 0 && len(is) > 0 && was[0] == is[0] {
 		was, is = was[1:], is[1:]
 	}
@@ -193,12 +210,11 @@ func difference(was, is []*fileResult) (gone map[*object]bool, come []*object) {
 		}
 		delete(had, r)
 	}
-	gone = map[*object]bool{}
 	for r := range had {
-		for _, o := range r.objects {
-			gone[o] = true
-		}
+		gone = append(gone, r.objects...)
 	}
+	slices.SortFunc(gone, byKey)
+	slices.SortStableFunc(come, byKey)
 	return gone, come
 }
 
@@ -211,12 +227,4 @@ func find(sorted []*object, k schema.Key) *object {
 		return nil
 	}
 	return sorted[i]
-}
-
-func setOf(sorted []*object, positions map[string]schema.Position) *schema.Set {
-	objects := make([]schema.Object, len(sorted))
-	for i, o := range sorted {
-		objects[i] = o.Object
-	}
-	return schema.NewSet(objects, positions)
 }

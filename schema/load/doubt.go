@@ -201,7 +201,7 @@ func (o *object) open(b []byte) (paths [][]string) {
 			return
 		}
 		for name := range s.fields {
-			if n.get(name) == nil && unknown(name) {
+			if n.get(name) == nil && o.touch([][]string{join(path, name)}, nil) { // or something in it
 				add(name)
 			}
 		}

@@ -42,14 +42,6 @@ const unknownSize = -1
 // equal, so that what was seen need not be read. "" says nothing.
 type addressed interface{ ContentHash() string }
 
-// listing is what a directory has, each sorted by name.
-type listing struct {
-	data, cues []manifestFile
-	warnings   []string // of what looks like a manifest and is none
-	patterns   int      // in its ignore files
-	tree       int      // number of the last tree that had it
-}
-
 // lister lists the manifests of one root.
 type lister struct {
 	*Loader
@@ -128,7 +120,7 @@ func (w *lister) sub(name string, d fs.DirEntry, above *ignored) error {
 	w.mu.Lock()
 	l := w.dirs[key]
 	if l != nil {
-		l.tree = w.tree
+		l.tree = max(l.tree, w.tree)
 	}
 	w.mu.Unlock()
 	if l == nil {
@@ -142,23 +134,18 @@ func (w *lister) sub(name string, d fs.DirEntry, above *ignored) error {
 		w.dirs[key] = l
 		w.mu.Unlock()
 	}
-	w.total.data, w.total.cues = append(w.total.data, l.data...), append(w.total.cues, l.cues...)
-	w.total.warnings = append(w.total.warnings, l.warnings...)
-	w.total.patterns += l.patterns
-	for _, files := range [][]manifestFile{l.data, l.cues} {
-		for i := range files {
-			if err := w.take(&files[i]); err != nil {
-				return err
-			}
-		}
+	w.total.add(l)
+	if err := w.take(l.files+len(l.cues), l.bytes); err != nil {
+		return err
 	}
 	return w.fewPatterns(name)
 }
 
-// take takes a file from what is left.
-func (w *lister) take(f *manifestFile) error {
-	w.left.files--
-	w.left.bytes -= min(max(f.size, 0), maxFile)
+// take takes files of a directory from what is left.
+func (w *lister) take(files int, bytes int64) error {
+	w.total.bytes += bytes
+	w.left.files -= files
+	w.left.bytes -= bytes
 	switch {
 	case w.left.files < 0:
 		return wrongf(w.root, place{}, tooMuch, "the tree has more than %d manifests", treeLimits.files)
@@ -231,9 +218,10 @@ func (w *lister) file(name string, d fs.DirEntry, here *ignored) error {
 	if ext == ".cue" {
 		w.total.cues = append(w.total.cues, f)
 	} else {
-		w.total.data = append(w.total.data, f)
+		w.total.own = append(w.total.own, f)
+		w.total.files++
 	}
-	return w.take(&f)
+	return w.take(1, min(max(f.size, 0), maxFile))
 }
 
 const tooMuch = "name the folder that holds the manifests with --path, or leave others out with " + ignoreFile

@@ -175,7 +175,7 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 	l.mu.Unlock()
 
 	left := l.most
-	var data []manifestFile
+	var all listing // of every root
 	var others []*fileResult
 	for _, r := range l.roots {
 		of := r.of(fsys)
@@ -187,36 +187,25 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		data = append(data, m.data...)
+		all.add(m)
 		others = append(append(others, packages...), &fileResult{warnings: m.warnings})
 	}
-	results, known := make([]*fileResult, len(data)), l.known(data, tree)
-	var missing []int
+	results, missing, n := l.known(&all, tree)
 	var objects, bytes atomic.Int64
-	bytes.Store(left.bytes)
-	for i, c := range known {
-		if c == nil {
-			missing = append(missing, i)
-			continue
-		}
-		results[i] = c.result
-		objects.Add(int64(len(c.result.objects)))
-		if data[i].size == unknownSize {
-			bytes.Add(-min(c.size, maxFile))
-		}
-	}
+	objects.Store(int64(n.objects))
+	bytes.Store(left.bytes - n.bytes)
 	if bytes.Load() < 0 {
 		return nil, nil, tooLarge(l.roots[0].path)
 	}
 	group, ctx := errgroup.WithContext(context.Background())
 	group.SetLimit(cap(l.evaluators))
-	for _, i := range missing {
-		f := data[i]
+	for _, m := range missing {
+		i, f := m.at, m.file
 		group.Go(func() error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			r, size, err := l.file(fsys, f, tree)
+			r, size, err := l.file(fsys, *f, tree)
 			if err != nil {
 				return err
 			}
@@ -234,38 +223,21 @@ func (l *Loader) once(fsys fs.FS, kept bool) (*Result, []*fileResult, error) {
 		return nil, nil, err
 	}
 	l.forget(tree.number)
-	all := append(results, others...)
-	sum := 0
-	for _, r := range all {
+	of := l.say(&all, results)
+	sum := of.objects
+	for _, r := range others {
 		sum += len(r.objects)
 	}
 	if sum > l.most.objects {
 		return nil, nil, l.tooMany()
 	}
-	r, err := l.assemble(all)
-	return r, all, err
+	results = append(results, others...)
+	r, err := l.assemble(results, append(of.loud[:len(of.loud):len(of.loud)], others...))
+	return r, results, err
 }
 
 func (l *Loader) tooMany() error {
 	return wrongf(l.roots[0].path, place{}, "", "the tree declares more than %d objects", l.most.objects)
-}
-
-// known is what is known of each file without reading it, nil of the others.
-func (l *Loader) known(files []manifestFile, tree pass) []*cached {
-	known := make([]*cached, len(files))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range files {
-		c := files[i].known
-		if c == nil && files[i].key != (cacheKey{}) {
-			c = l.cache[files[i].key]
-		}
-		if c != nil && (tree.kept || !c.result.kept) {
-			c.tree = max(c.tree, tree.number)
-			known[i] = c
-		}
-	}
-	return known
 }
 
 // pass is one look at a tree.
@@ -350,6 +322,12 @@ func (l *Loader) forget(tree int) {
 	defer l.mu.Unlock()
 	if tree%keepTrees != 0 {
 		return // now and then is enough
+	}
+	seen := map[*listing]bool{}
+	for _, d := range l.dirs {
+		if d.tree > tree-keepTrees {
+			l.mark(d, d.tree, seen)
+		}
 	}
 	for k, c := range l.cache {
 		if c.tree <= tree-keepTrees {

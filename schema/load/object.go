@@ -31,6 +31,11 @@ type fileResult struct {
 	kept     bool // it came out of a Cache
 }
 
+// loud tells whether it says more than objects.
+func (r *fileResult) loud() bool {
+	return len(r.errors)+len(r.warnings)+len(r.unread)+len(r.tags) > 0
+}
+
 // object is one canonical object and where it was written.
 type object struct {
 	schema.Object

@@ -24,9 +24,9 @@ type policies struct {
 	key cacheKey
 }
 
-// policiesOf is the policies among objects and the server's own. Where a policy is declared does not matter. One that is wrong is
+// policiesOf is the policies that are declared among objects and the server's own. Where a policy is declared does not matter. One that is wrong is
 // not obeyed: what it would say may be no more than a consequence.
-func (l *Loader) policiesOf(objects []*object) policies {
+func (l *Loader) policiesOf(declared []*schema.Policy, objects []*object) policies {
 	var ps policies
 	h := sha256.New()
 	add := func(p *schema.Policy, server bool) {
@@ -43,8 +43,8 @@ func (l *Loader) policiesOf(objects []*object) policies {
 	for _, p := range l.own {
 		add(p, true)
 	}
-	for _, o := range objects {
-		if p, ok := o.Object.(*schema.Policy); ok && !o.wrong {
+	for _, p := range declared {
+		if !find(objects, p.Key()).wrong {
 			add(p, false)
 		}
 	}
@@ -94,10 +94,14 @@ type verdict struct {
 
 // judge holds objects to policies. An object that was judged by the same policies before is not looked at again. The error
 // is that rules in CUE could not be evaluated at all.
-func (l *Loader) judge(objects []*object) (Errors, error) {
-	ps := l.policiesOf(objects)
+func (l *Loader) judge(a *assembly) (Errors, error) {
+	ps := l.policiesOf(a.set.Policies, a.sorted)
 	if len(ps.all) == 0 || l.unjudging {
 		return nil, nil
+	}
+	objects := a.sorted
+	if a.was != nil && a.was.judged == ps.key && !l.sweeping() {
+		objects = a.come // all others are as they have to be
 	}
 	verdicts, todo, compiled := l.unjudged(ps, objects)
 	fresh := make(map[*object]*verdict, len(todo))
@@ -115,25 +119,11 @@ func (l *Loader) judge(objects []*object) (Errors, error) {
 		}
 		fresh[o] = v
 	}
-	errs, err := l.byRules(ps, todo, fresh, compiled, objects)
+	errs, err := l.byRules(ps, todo, fresh, compiled, a.sorted)
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for o, v := range fresh {
-		if v.tree = l.trees; len(errs) == 0 {
-			l.verdicts[o] = v
-		}
-	}
-	if len(errs) == 0 {
-		l.compiled = ps.key
-	}
-	for o, v := range l.verdicts {
-		if v.tree <= l.trees-keepTrees {
-			delete(l.verdicts, o)
-		}
-	}
+	l.keepVerdicts(ps, fresh, len(errs) == 0)
 	for i, o := range objects {
 		v := verdicts[i] // and not what is kept now: another tree's policies may have come between
 		if v == nil {
@@ -143,7 +133,38 @@ func (l *Loader) judge(objects []*object) (Errors, error) {
 			errs = append(errs, x.error(o))
 		}
 	}
+	if len(errs) == 0 {
+		a.judged = ps.key
+	}
 	return errs, nil
+}
+
+// sweeping tells whether this is a tree after which what recent trees did not have is dropped.
+func (l *Loader) sweeping() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.trees%keepTrees == 0
+}
+
+// keepVerdicts keeps what was said of objects, unless rules were wrong, and drops what is of objects that recent trees did not have.
+func (l *Loader) keepVerdicts(ps policies, fresh map[*object]*verdict, right bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if right {
+		l.compiled = ps.key
+		for o, v := range fresh {
+			v.tree = l.trees
+			l.verdicts[o] = v
+		}
+	}
+	if l.trees%keepTrees != 0 {
+		return
+	}
+	for o, v := range l.verdicts {
+		if v.tree <= l.trees-keepTrees {
+			delete(l.verdicts, o)
+		}
+	}
 }
 
 // unjudged is what these policies said of objects before, the objects that they have not judged, sorted, and whether their

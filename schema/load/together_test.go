@@ -221,7 +221,10 @@ func (c *comparison) right(d testDocument) bool {
 }
 
 // otherLabel is how a message names another object, whose name may be what was broken.
-var otherLabel = regexp.MustCompile(` of [A-Z][A-Za-z]+/?\S* at (\S+):1:1`)
+var otherLabel = regexp.MustCompile(` of [A-Z][A-Za-z]+/?.* at (\S+):1:1`)
+
+// otherContainer is one that has what another has too.
+var otherContainer = regexp.MustCompile(`(hostPort: )container "[^"]*"`)
 
 // told is what is told of a tree but for the shapes of its documents.
 func (c *comparison) told(t *testing.T, l *Loader, tree []testDocument) map[string]bool {
@@ -246,7 +249,8 @@ func (c *comparison) told(t *testing.T, l *Loader, tree []testDocument) map[stri
 		if strings.HasSuffix(s, " is not there") { // the first place that needs it is told
 			s = e.Position.File + ": " + e.Message
 		}
-		if x := otherLabel.FindStringSubmatch(e.Message); x != nil { // which of the two is told depends on their names
+		s = otherContainer.ReplaceAllString(s, "${1}another container") // the first of several is told
+		if x := otherLabel.FindStringSubmatch(e.Message); x != nil {    // which of the two is told depends on their names
 			s = fmt.Sprint(min(x[1], e.Position.File), max(x[1], e.Position.File), otherLabel.ReplaceAllString(e.Message, ""))
 		}
 		if !shapes[s] && !strings.HasPrefix(e.Message, "is declared twice") {
@@ -430,6 +434,12 @@ func related(t *testing.T) []testDocument {
 		"one service":                `{apiVersion: v1, kind: Service, metadata: {name: one}, spec: {clusterIP: 10.0.0.7, type: NodePort, selector: {a: b}, externalIPs: [10.245.2.2], ports: [{port: 80, nodePort: 30001, protocol: UDP}]}}`,
 		"another service":            `{apiVersion: v1, kind: Service, metadata: {name: two}, spec: {clusterIP: 10.0.0.8, type: NodePort, selector: {a: b}, externalIPs: [10.245.2.2], ports: [{port: 80, nodePort: 30001, protocol: TCP}]}}`,
 		"a service of its endpoints": `{apiVersion: v1, kind: Service, metadata: {name: ext}, spec: {selector: {}, ports: [{port: 80}]}}`,
+		"a service by name":          `{apiVersion: v1, kind: Service, metadata: {name: by-name}, spec: {selector: {app: named}, ports: [{name: a, port: 80, targetPort: http}]}}`,
+		"a pod without names":        `{apiVersion: v1, kind: Pod, metadata: {name: unnamed, labels: {app: named}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}}`,
+		"a controller with names":    `{apiVersion: v1, kind: ReplicationController, metadata: {name: named}, spec: {template: {metadata: {labels: {app: named}}, spec: {containers: [{name: c, image: i, ports: [{name: http, containerPort: 80}]}]}}}}`,
+		"who waits":                  `{apiVersion: v1, kind: Pod, metadata: {name: waits, annotations: {reconciler/depends-on: "Service/by-name, Pod/f", reconciler/wave: "1"}}, spec: {containers: [{name: c, image: i}]}}`,
+		"who is waited for":          `{apiVersion: v1, kind: Pod, metadata: {name: first, labels: {app: named}, annotations: {reconciler/depends-on: Pod/waits, reconciler/moved-from: Pod/x}}, spec: {containers: [{name: c, image: i, ports: [{name: http, containerPort: 80}]}]}}`,
+		"two selectors":              `{apiVersion: v1, kind: ReplicationController, metadata: {name: named2, annotations: {reconciler/moved-from: Pod/x}}, spec: {selector: {app: named, tier: x}, template: {metadata: {labels: {app: named, tier: x}}, spec: {containers: [{name: c, image: i}]}}}}`,
 		"endpoints":                  `{apiVersion: v1, kind: Endpoints, metadata: {name: ext}, subsets: [{addresses: [{ip: 10.9.8.7}], ports: [{port: 80}]}]}`,
 		"settings":                   `{apiVersion: reconciler/v1, kind: Cluster, metadata: {name: fleet}, spec: {portalNet: 10.0.0.0/16}}`,
 		"more settings":              `{apiVersion: reconciler/v1, kind: Cluster, metadata: {name: fleet2}, spec: {portalNet: 10.0.0.0/16}}`,

@@ -74,11 +74,17 @@ func drawObjects(t *rapid.T) []byte {
 	var docs []string
 	for range rapid.IntRange(0, 2).Draw(t, "objects") {
 		name := rapid.SampledFrom([]string{"a", "b", "c", "d", "E", "e", "f_g", "f-g"}).Draw(t, "object")
-		switch rapid.IntRange(0, 4).Draw(t, "kind") {
+		plain := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		case 5:
+			docs = append(docs, fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: %s}, spec: {selector: {app: x}, ports: [{port: 80, targetPort: %s}]}}", plain, rapid.SampledFrom([]string{"http", "80"}).Draw(t, "target")))
+		case 6:
+			docs = append(docs, fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: q%s, labels: {app: %s}}, spec: {containers: [{name: c, image: i, ports: [{name: %s, containerPort: 80}]}]}}", plain,
+				rapid.SampledFrom([]string{"x", "y"}).Draw(t, "label"), rapid.SampledFrom([]string{"http", "db"}).Draw(t, "port")))
 		case 0:
-			docs = append(docs, fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}, data: {%s: x}}", strings.ToLower(strings.ReplaceAll(name, "_", "-")), rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key")))
+			docs = append(docs, fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}, data: {%s: x}}", plain, rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key")))
 		case 1:
-			docs = append(docs, fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: p%s}, spec: {containers: [{name: c, image: i, env: [{name: A, valueFrom: {configMapKeyRef: {name: a, key: k}}}]}]}}", strings.ToLower(strings.ReplaceAll(name, "_", "-"))))
+			docs = append(docs, fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: p%s}, spec: {containers: [{name: c, image: i, env: [{name: A, valueFrom: {configMapKeyRef: {name: a, key: k}}}]}]}}", plain))
 		default:
 			docs = append(docs, fmt.Sprintf("{apiVersion: v1beta1, kind: Pod, id: %s, desiredState: {manifest: {containers: [{name: c, image: \"i:%d\"}]}}}", name, rapid.IntRange(1, 3).Draw(t, "image")))
 		}
@@ -116,3 +122,50 @@ type gitLikeEntry struct {
 }
 
 func (e gitLikeEntry) ContentHash() string { return e.hash }
+
+// readsFS counts what is read of a tree.
+type readsFS struct {
+	gitLikeFS
+	reads map[string]int
+}
+
+func (r readsFS) ReadFile(name string) ([]byte, error) {
+	r.reads[name]++
+	return r.gitLikeFS.ReadFile(name)
+}
+
+func (r readsFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	r.reads[name]++
+	return r.gitLikeFS.ReadDir(name)
+}
+
+// TestWhatIsUnchangedIsNotReadAgain: however many trees had other changes, a change in a directory reads the file that changed and
+// the directories above it. Mutant: what is in a directory that no tree has looked into is forgotten.
+func TestWhatIsUnchangedIsNotReadAgain(t *testing.T) {
+	l := newLoader(t, "")
+	in := readsFS{gitLikeFS{fstest.MapFS{}}, map[string]int{}}
+	file := func(name string, push int) {
+		in.MapFS[name+".yaml"] = &fstest.MapFile{Data: []byte(strings.NewReplacer("name: a", "name: "+strings.ReplaceAll(name, "/", "-"), "i:1", fmt.Sprintf("i:%d", push)).Replace(pod))}
+	}
+	for _, name := range []string{"a/b/x", "a/b/y", "a/c/x", "a/c/y", "d/x"} {
+		file(name, 0)
+	}
+	load := func() {
+		t.Helper()
+		if _, err := l.Tree(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load()
+	for push := range 30 {
+		file("d/x", push+1)
+		load()
+	}
+	clear(in.reads)
+	file("a/b/x", 1)
+	load()
+	maps.DeleteFunc(in.reads, func(name string, _ int) bool { return path.Base(name) == ".reconcilerignore" })
+	if want := map[string]int{".": 1, "a": 1, "a/b": 1, "a/b/x.yaml": 1}; !maps.Equal(in.reads, want) {
+		t.Errorf("read %v, want %v", in.reads, want)
+	}
+}
