@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -39,12 +42,28 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 		return fmt.Errorf("confine evaluation: %w", err)
 	}
 	var q request
-	if err := json.NewDecoder(stdin).Decode(&q); err != nil {
+	read := make(chan error, 1)
+	go func() { read <- json.NewDecoder(stdin).Decode(&q) }()
+	select {
+	case err := <-read:
+		read <- err
+	case <-time.After(soon):
+		warmUp()
+	}
+	if err := <-read; err != nil {
 		return fmt.Errorf("read request: %w", err)
 	}
 	out := json.NewEncoder(stdout)
-	for _, p := range q.Packages {
-		if err := out.Encode(q.evaluate(p)); err != nil {
+	together := q.load()
+	for i, p := range q.Packages {
+		var r *reply
+		if together != nil {
+			r = q.evaluate(p, together[i:i+1])
+		}
+		if r == nil || len(r.Errors) > 0 { // errors are told as if there were no other package
+			r = q.evaluate(p, nil)
+		}
+		if err := out.Encode(r); err != nil {
 			return fmt.Errorf("write reply: %w", err)
 		}
 	}
@@ -55,6 +74,21 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 	}
 	return nil
 }
+
+// soon is when a child that was not started ahead has its request.
+const soon = 20 * time.Millisecond
+
+// warmUp evaluates a package that says nothing, so that what any evaluation needs is in memory when the request comes.
+func warmUp() {
+	q := request{Files: [][]byte{[]byte(Definitions()), []byte(warmPackage)}}
+	q.evaluate(requestPackage{Files: map[string]int{DefinitionsFile: 0, "warm.cue": 1}}, nil)
+}
+
+const warmPackage = `package warm
+import "reconciler.local/v1"
+let names = ["a", "b"]
+pods: [for n in names {v1.#Pod & {metadata: name: n, spec: containers: [{name: n, image: "none"}]}}]
+`
 
 // confine takes from this process what evaluation does not need.
 func confine() error {
@@ -95,30 +129,64 @@ func confine() error {
 	return nil
 }
 
-// evaluate evaluates one package. A panic of CUE is an error of the package.
-func (q *request) evaluate(p requestPackage) (r *reply) {
+// load loads all packages at once, so that what they import is read once: nil if that cannot be. A panic of CUE is left to the
+// package that it is about.
+func (q *request) load() (together []*build.Instance) {
+	if q.Alone || len(q.Packages) < 2 || len(q.Tags) > 0 { // which tags a package has is not known yet
+		return nil
+	}
+	root, files, args := q.Packages[0].Root, map[string]int{}, []string{}
+	for _, p := range q.Packages {
+		rel, err := filepath.Rel(path.Join(treeRoot, root), path.Join(treeRoot, p.Dir))
+		if err != nil || p.Root != root {
+			return nil
+		}
+		args = append(args, "./"+rel)
+		maps.Copy(files, p.Files)
+	}
+	defer func() {
+		if recover() != nil {
+			together = nil
+		}
+	}()
+	if together = cueload.Instances(args, q.config(root, root, files)); len(together) != len(args) {
+		return nil
+	}
+	return together
+}
+
+// config is where files are, and nothing else.
+func (q *request) config(root, dir string, files map[string]int) *cueload.Config {
+	root = path.Join(treeRoot, root)
+	overlay := map[string]cueload.Source{}
+	for name, i := range files {
+		overlay[path.Join(treeRoot, name)] = cueload.FromBytes(q.Files[i])
+	}
+	if module := path.Join(root, "cue.mod/module.cue"); overlay[module] == nil {
+		overlay[module] = cueload.FromString(moduleFile)
+	}
+	return &cueload.Config{Dir: path.Join(treeRoot, dir), ModuleRoot: root, Overlay: overlay, Env: []string{"CUE_REGISTRY=none"}}
+}
+
+// evaluate evaluates one package, which may have been loaded. A panic of CUE is an error of the package.
+func (q *request) evaluate(p requestPackage, loaded []*build.Instance) (r *reply) {
 	c := &collector{reply: &reply{}, dir: p.Dir, indexes: map[string]int{}}
 	defer func() {
 		if x := recover(); x != nil {
 			r = &reply{Errors: []wireError{{Message: fmt.Sprintf("cannot be evaluated: CUE panicked: %v", x)}}}
 		}
 	}()
-	files := map[string]cueload.Source{}
-	for name, i := range p.Files {
-		files[path.Join(treeRoot, name)] = cueload.FromBytes(q.Files[i])
-	}
-	root := path.Join(treeRoot, p.Root)
-	if module := path.Join(root, "cue.mod/module.cue"); files[module] == nil {
-		files[module] = cueload.FromString(moduleFile)
-	}
-	config := &cueload.Config{Dir: path.Join(treeRoot, p.Dir), ModuleRoot: root, Overlay: files, Env: []string{"CUE_REGISTRY=none"}}
-	if len(q.Tags) > 0 { // a tag that a package does not have would be an error of it
-		for _, i := range cueload.Instances([]string{"."}, config) {
-			c.reply.Tags = append(c.reply.Tags, tagsOf(i)...)
+	if loaded == nil {
+		config := q.config(p.Root, p.Dir, p.Files)
+		if len(q.Tags) > 0 { // a tag that a package does not have would be an error of it
+			for _, i := range cueload.Instances([]string{"."}, config) {
+				c.reply.Tags = append(c.reply.Tags, tagsOf(i)...)
+			}
+			config.Tags = among(q.Tags, c.reply.Tags)
 		}
-		config.Tags = among(q.Tags, c.reply.Tags)
+		loaded = cueload.Instances([]string{"."}, config)
 	}
-	for _, i := range cueload.Instances([]string{"."}, config) {
+	for _, i := range loaded {
 		var none *cueload.NoFilesError
 		if errors.As(i.Err, &none) {
 			continue // all files are left out by their @if

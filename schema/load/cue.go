@@ -84,7 +84,8 @@ type outcome struct {
 }
 
 // children evaluates packages in as few children as it takes. A package during which a child died is the first of the next,
-// and blamed only if it dies again: the memory may have been that of others. Time is measured for each.
+// and blamed only if it dies again: the memory may have been that of others. So is every package, if a child died before the
+// first was evaluated: they are loaded together. Time is measured for each.
 func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 	out := map[*cuePackage]outcome{}
 	if len(todo) == 0 {
@@ -94,8 +95,11 @@ func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 	defer l.oneChild.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), treeTime)
 	defer cancel()
+	alone := false
 	for len(todo) > 0 {
-		replies, reason, slow, err := l.child(ctx, newRequest(todo, l.tags))
+		q := newRequest(todo, l.tags)
+		q.Alone = alone
+		replies, reason, slow, err := l.child(ctx, q)
 		if err != nil {
 			out[todo[0]] = outcome{err: err}
 			return out
@@ -113,6 +117,8 @@ func (l *Loader) children(todo []*cuePackage) map[*cuePackage]outcome {
 				out[p] = outcome{result: failed(p.first, fmt.Sprintf("package %s was not evaluated: all packages together took more than %v", p.name, treeTime), ""), cut: true}
 			}
 			return out
+		case len(replies) == 0 && !alone && len(todo) > 1:
+			alone = true
 		case len(replies) == 0 || slow:
 			out[todo[0]] = outcome{result: failed(todo[0].first, fmt.Sprintf("package %s was not evaluated: %s", todo[0].name, reason), "look for a comprehension or a list that is too long"), cut: true}
 			todo = todo[1:]

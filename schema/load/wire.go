@@ -12,6 +12,7 @@ type request struct {
 	Files    [][]byte // content, each once
 	Packages []requestPackage
 	Tags     []string // "name=value", for those packages that have the name
+	Alone    bool     // no package may harm another
 
 	Rules     []string // in CUE, of policies
 	Objects   []requestObject
