@@ -22,8 +22,8 @@ func (c *step) adopt() {
 		if c.st.Bindings.Get(i.ID) != nil || i.ID == "" {
 			continue
 		}
-		if i.State == assignment.Waiting && c.isTaken(s.minion, i.Address) {
-			// Nothing of it is there. Its agent has it from an assignment that came late, and forgets it with the next; its
+		if (i.State == assignment.Waiting || i.State == assignment.Prepared) && c.isTaken(s.minion, i.Address) {
+			// Nothing of it is there but its image. Its agent has it from an assignment that came late, and forgets it with the next; its
 			// address is another's meanwhile.
 			continue
 		}
