@@ -99,7 +99,7 @@ func (f *fleet) step() reconcile.Plan {
 	f.in = f.input()
 	f.plan = reconcile.Compute(f.in)
 	f.state = f.plan.State
-	f.outcomes, _ = reconcile.Follow(f.outcomes, f.in, f.plan, reconcile.Summarize(f.in, f.plan))
+	f.outcomes, _ = reconcile.Follow(f.outcomes, f.in, f.plan, func() reconcile.Status { return reconcile.Summarize(f.in, f.plan) })
 	if f.plan.Table.Fleet == "" {
 		return f.plan
 	}

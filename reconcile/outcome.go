@@ -53,9 +53,10 @@ func (o Outcome) Words() string {
 	return string(o.Ending)
 }
 
-// Follow is what became of the revisions, oldest first, after a step: in is its input, p what it decided, and s what is true. The
+// Follow is what became of the revisions, oldest first, after a step: in is its input, p what it decided, and status what is true, which
+// is asked only while the revision in force has not ended. The
 // second value are the numbers of those of which more than the reason changed.
-func Follow(was []Outcome, in Input, p Plan, s Status) (now []Outcome, changed []uint64) {
+func Follow(was []Outcome, in Input, p Plan, status func() Status) (now []Outcome, changed []uint64) {
 	f := follower{list: slices.Clone(was), now: in.Now}
 	if p.State.Superseded != 0 || !p.State.Recovered.IsZero() { // nobody knows what is in force
 		return f.list, nil
@@ -63,7 +64,7 @@ func Follow(was []Outcome, in Input, p Plan, s Status) (now []Outcome, changed [
 	inForce := p.State.Applied
 	if inForce.Hash != "" {
 		f.take(inForce, in, p)
-		f.judge(p, s)
+		f.judge(p, status)
 	}
 	seen, ending, why := in.Revision, Ending(""), ""
 	switch {
@@ -180,7 +181,7 @@ func touched(changes []Change) int {
 }
 
 // judge says how far the revision in force is. Nothing is a success as long as something is not as declared, and well.
-func (f *follower) judge(p Plan, s Status) {
+func (f *follower) judge(p Plan, status func() Status) {
 	o := f.inForce()
 	if !o.Ended.IsZero() {
 		return
@@ -191,7 +192,7 @@ func (f *follower) judge(p Plan, s Status) {
 	}
 	failed, since, left, bad := 0, 0, 0, ""
 	failing := false
-	for _, x := range s.Objects {
+	for _, x := range status().Objects {
 		if q := p.State.Objects[x.Key.String()].Quarantine; q != nil && !waits[x.Key] {
 			if failed++; !q.Since.Before(o.Taken) {
 				since++

@@ -70,12 +70,12 @@ func takes(in reconcile.Input, p reconcile.Plan) bool {
 	return is.Hash != "" && (was.Hash != is.Hash || was.Path != is.Path || !slices.Equal(was.Tags, is.Tags))
 }
 
-// follow notes what became of revisions, keeps it, and puts that of the one in force into the status.
-func (h *history) follow(ctx context.Context, s *Server, in reconcile.Input, p reconcile.Plan, st *reconcile.Status) {
+// follow notes what became of revisions, and keeps it. It returns that of the one in force; nil is unknown.
+func (h *history) follow(ctx context.Context, s *Server, in reconcile.Input, p reconcile.Plan, status func() reconcile.Status) (of *reconcile.Outcome) {
 	if s.History != nil && !h.loaded {
-		return // what is kept must not be written over
+		return nil // what is kept must not be written over
 	}
-	list, changed := reconcile.Follow(h.list, in, p, *st)
+	list, changed := reconcile.Follow(h.list, in, p, status)
 	if h.unkept == nil {
 		h.unkept = map[uint64]bool{}
 	}
@@ -91,12 +91,12 @@ func (h *history) follow(ctx context.Context, s *Server, in reconcile.Input, p r
 	h.list, h.size = list, nil
 	for i := len(list) - 1; i >= 0; i-- {
 		if o := list[i]; !o.Taken.IsZero() && o.Revision.Hash == p.State.Applied.Hash {
-			st.Outcome = &o
+			of = &o
 			break
 		}
 	}
 	if s.History == nil {
-		return
+		return of
 	}
 	err := s.History.DropOutcomes(ctx, gone)
 	for i := 0; i < len(list) && err == nil; i++ {
@@ -109,6 +109,7 @@ func (h *history) follow(ctx context.Context, s *Server, in reconcile.Input, p r
 	if err != nil {
 		s.Log.Warn("could not keep what became of revisions", "err", err)
 	}
+	return of
 }
 
 // Outcomes are what became of revisions, newest first.

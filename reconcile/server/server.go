@@ -58,12 +58,13 @@ type Server struct {
 	fresh     chan chan struct{} // asks Run for a step that looks at the ref; closed when it is done
 	decisions chan *decision     // asks Run for a step that takes it
 
-	mu     sync.RWMutex // protects the fields below
-	ready  bool         // a step was completed, so that there is something to say
-	input  reconcile.Input
-	plan   reconcile.Plan
-	status reconcile.Status
-	shown  []shown // plans that waited for an approval, oldest first
+	mu      sync.RWMutex // protects the fields below
+	ready   bool         // a step was completed, so that there is something to say
+	input   reconcile.Input
+	plan    reconcile.Plan
+	status  func() reconcile.Status // worked out when somebody asks; nil before the first step
+	outcome *reconcile.Outcome      // of the revision in force; nil is unknown
+	shown   []shown                 // plans that waited for an approval, oldest first
 
 	outcomes []reconcile.Outcome // oldest first
 }
@@ -220,12 +221,17 @@ func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*
 		s.Fleet.SetTable(plan.Table)
 		s.Fleet.SetAssignments(plan.Assignments)
 	}
-	status := reconcile.Summarize(in, plan)
-	s.history.follow(ctx, s, in, plan, &status)
+	status := sync.OnceValue(func() reconcile.Status { return reconcile.Summarize(in, plan) })
+	outcome := s.history.follow(ctx, s, in, plan, status)
+	if plan.Held != "" {
+		status() // its plan is remembered
+	}
 	s.mu.Lock()
-	s.input, s.plan, s.status = in, plan, status
+	s.input, s.plan, s.status, s.outcome = in, plan, status, outcome
 	s.input.State, s.ready = plan.State, true
-	s.remember(status)
+	if plan.Held != "" {
+		s.remember(status())
+	}
 	s.outcomes = s.history.list
 	s.mu.Unlock()
 	next := now.Add(statusEvery)
@@ -303,8 +309,14 @@ func (s *Server) Ready() bool {
 // Status is what was true at the last step.
 func (s *Server) Status() reconcile.Status {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.status
+	status, outcome := s.status, s.outcome
+	s.mu.RUnlock()
+	if status == nil {
+		return reconcile.Status{}
+	}
+	st := status()
+	st.Outcome = outcome
+	return st
 }
 
 // Snapshot is the input of the last step with the state that it decided: what a diff is computed against.

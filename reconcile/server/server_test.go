@@ -441,3 +441,41 @@ func TestAPI(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusBesideSteps: what is true is worked out when somebody asks, of the step before, while the next steps are made. Under the
+// race detector, it tells whether a step changes what another's status is of. Mutant: a step changes a binding that is in a state.
+func TestStatusBesideSteps(t *testing.T) {
+	w := newWorld()
+	w.join("m1")
+	w.push("c0", map[string]string{"a": "i:0", "b": "i:0"})
+	s, kill := w.boot(t, 1)
+	ctx, done := context.WithCancel(t.Context())
+	asked := make(chan int)
+	for range 2 {
+		go func() {
+			n := 0
+			for ; ctx.Err() == nil; n++ {
+				if s.Ready() && s.Status().Time.IsZero() {
+					t.Error("there is no status after a step")
+				}
+			}
+			asked <- n
+		}()
+	}
+	for i := range 30 {
+		w.push(fmt.Sprintf("c%d", i+1), map[string]string{"a": fmt.Sprintf("i:%d", i%3), "b": "i:0", fmt.Sprintf("x%d", i%2): "i:0"})
+		time.Sleep(10 * time.Millisecond)
+	}
+	for end := time.Now().Add(20 * time.Second); s.Status().Applied.Hash != "c30" && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	done()
+	if n := <-asked + <-asked; n < 30 {
+		t.Errorf("asked %d times", n)
+	}
+	st := s.Status()
+	if st.Applied.Hash != "c30" || len(st.Objects) < 3 || st.Outcome == nil {
+		t.Errorf("got %+v", st)
+	}
+	kill()
+}
