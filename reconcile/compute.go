@@ -93,7 +93,7 @@ type step struct {
 	portals       map[netip.Addr]bool               // of records
 	networks      map[netip.Addr]bool               // pod networks of minions
 	nextNetwork   netip.Addr                        // see freeNetwork
-	services      map[string][]*schema.Service      // by namespace
+	services      map[string][]lateService          // by namespace; nil where nobody asked
 	nodes         map[string]*schema.Node           // what Git says of minions
 	lowest        *int32                            // see lowPriority
 	slotsWanted   map[string]bool                   // see declared

@@ -140,25 +140,28 @@ func (c *step) instanceStatus(b Binding) InstanceStatus {
 	return s
 }
 
+// lateService is a service that pods may be too old for.
+type lateService struct {
+	name, variable string
+	created        time.Time
+}
+
 // lateServices are the services of an instance's namespace that have no variables in it.
 func (c *step) lateServices(b Binding) (late []string) {
 	if c.set == nil || !b.Spec.ServiceLinks() {
 		return nil
 	}
 	if c.services == nil {
-		c.services = map[string][]*schema.Service{}
+		c.services = map[string][]lateService{}
 		for _, s := range c.set.Services {
-			c.services[s.Namespace] = append(c.services[s.Namespace], s)
+			if r := c.st.Objects[s.Key().String()]; r.Portal.IsValid() && len(s.Spec.Ports) > 0 {
+				c.services[s.Namespace] = append(c.services[s.Namespace], lateService{s.Name, schema.VariablePrefix(s.Name) + "_SERVICE_HOST", r.Created})
+			}
 		}
 	}
 	for _, s := range c.services[b.Namespace] {
-		r := c.st.Objects[s.Key().String()]
-		if !r.Portal.IsValid() || len(s.Spec.Ports) == 0 || !r.Created.After(b.Created) {
-			continue
-		}
-		first := schema.VariablePrefix(s.Name) + "_SERVICE_HOST"
-		if !slices.ContainsFunc(b.Env, func(e schema.EnvVar) bool { return e.Name == first }) {
-			late = append(late, s.Name)
+		if s.created.After(b.Created) && !slices.ContainsFunc(b.Env, func(e schema.EnvVar) bool { return e.Name == s.variable }) {
+			late = append(late, s.name)
 		}
 	}
 	return late
