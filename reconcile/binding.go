@@ -62,9 +62,9 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 	if w.spec.ServiceLinks() {
 		env = c.variables(w.key.Namespace)
 	}
-	size := 0
-	for _, e := range env {
-		size += len(e.Name) + len(e.Value) + 2
+	size := c.envSize[w.key.Namespace]
+	if len(env) == 0 { // they are not wanted
+		size = 0
 	}
 	if size > variablesMax {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", size, variablesMax), true
@@ -107,8 +107,13 @@ func (c *step) variables(namespace string) []schema.EnvVar {
 			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
 		}
 	}
-	c.env[namespace] = schema.ServiceVariables(all)
-	return c.env[namespace]
+	env := schema.ServiceVariables(all)
+	size := 0
+	for _, e := range env {
+		size += len(e.Name) + len(e.Value) + 2
+	}
+	c.env[namespace], c.envSize[namespace] = env, size
+	return env
 }
 
 // agentNeeds is what a pod needs of its minion's agent.

@@ -21,6 +21,13 @@ func (c *step) decidePods() {
 	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants))
 	c.rollouts = map[string]*rollout{}
 	c.lookAtRollouts(wants, c.slotIDs)
+	of := map[int32]int{}
+	for i := range wants {
+		of[wants[i].spec.Priority]++
+	}
+	for p, n := range of {
+		c.queue[p] = make([]want, 0, n)
+	}
 	for _, w := range wants {
 		c.queue[w.spec.Priority] = append(c.queue[w.spec.Priority], w)
 	}
