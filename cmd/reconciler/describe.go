@@ -290,6 +290,12 @@ func (v *view) describeMinion(w io.Writer, m reconcile.MinionStatus) {
 	line(w, "Last seen", when(m.LastSeen))
 	line(w, "CPU", fmt.Sprintf("%d of %d thousandths of a core reserved", m.Reserved.MilliCPU, m.Capacity.MilliCPU))
 	line(w, "Memory", fmt.Sprintf("%d of %d MiB reserved", m.Reserved.Memory>>20, m.Capacity.Memory>>20))
+	if m.Capacity.Storage > 0 {
+		line(w, "Storage", fmt.Sprintf("%d of %d MiB reserved", m.Reserved.Storage>>20, m.Capacity.Storage>>20))
+	}
+	if m.Capacity.PIDs > 0 {
+		line(w, "Processes", fmt.Sprintf("%d of %d reserved", m.Reserved.PIDs, m.Capacity.PIDs))
+	}
 	line(w, "Pods", fmt.Sprintf("%d of %d", m.Reserved.Pods, m.Capacity.Pods))
 	line(w, "Routes", fmt.Sprintf("generation %s acknowledged", m.Table))
 	line(w, "Agent", m.Version)

@@ -76,7 +76,7 @@ Exit codes: 0 nothing would change, or --exit-code=false; 1 something would, if 
 	f.BoolVar(&o.held, "held", false, "what the revision would do that waits to be applied")
 	f.StringArrayVar(&o.without, "without", nil, "a minion that is lost and does not come back; may be repeated")
 	f.StringArrayVar(&o.drain, "drain", nil, "a minion that is cordoned and drained; may be repeated")
-	f.StringArrayVar(&o.add, "add-minion", nil, "a minion that is new, as name=NAME,cpu=4,memory=8Gi,pods=110,label=KEY:VALUE; may be repeated")
+	f.StringArrayVar(&o.add, "add-minion", nil, "a minion that is new, as name=NAME,cpu=4,memory=8Gi[,pods=110][,pids=32768][,storage=100Gi][,label=KEY:VALUE]; may be repeated")
 	f.StringVarP(&o.output, "output", "o", "", "json")
 	f.BoolVar(&o.json, "json", false, "the same as -o json")
 	f.BoolVar(&o.exitCode, "exit-code", true, "exit with 1 if something would change")
@@ -155,7 +155,8 @@ func (o *diffOptions) whatIf(in reconcile.Input) (reconcile.Input, error) {
 	return in, nil
 }
 
-// parseMinion reads name=NAME,cpu=4,memory=8Gi,pods=110,label=KEY:VALUE.
+// parseMinion reads name=NAME,cpu=4,memory=8Gi,pods=110,pids=32768,storage=100Gi,label=KEY:VALUE. Without pids and storage, it has
+// as much of them as it takes.
 func parseMinion(text string) (r assignment.Report, err error) {
 	r.Capacity.Pods = 110
 	for _, part := range strings.Split(text, ",") {
@@ -171,6 +172,10 @@ func parseMinion(text string) (r assignment.Report, err error) {
 			r.Capacity.Memory, err = schema.ParseBytes(v)
 		case k == "pods":
 			r.Capacity.Pods, err = strconv.Atoi(v)
+		case k == "pids":
+			r.Capacity.PIDs, err = strconv.ParseInt(v, 10, 64)
+		case k == "storage":
+			r.Capacity.Storage, err = schema.ParseBytes(v)
 		case k == "label":
 			key, value, _ := strings.Cut(v, ":")
 			if r.Labels == nil {
@@ -178,14 +183,14 @@ func parseMinion(text string) (r assignment.Report, err error) {
 			}
 			r.Labels[key] = value
 		default:
-			err = fmt.Errorf("%q is none of name, cpu, memory, pods, label", k)
+			err = fmt.Errorf("%q is none of name, cpu, memory, pods, pids, storage, label", k)
 		}
 		if err != nil {
 			break
 		}
 	}
-	if err == nil && (r.Minion == "" || r.Capacity.MilliCPU <= 0 || r.Capacity.Memory <= 0 || r.Capacity.Pods <= 0) {
-		err = errors.New("name, cpu and memory are required, and pods is above 0")
+	if err == nil && (r.Minion == "" || r.Capacity.MilliCPU <= 0 || r.Capacity.Memory <= 0 || r.Capacity.Pods <= 0 || r.Capacity.PIDs < 0 || r.Capacity.Storage < 0) {
+		err = errors.New("name, cpu and memory are required, and pods is above 0, and nothing below 0")
 	}
 	if err != nil {
 		return r, hinted{fmt.Errorf("--add-minion %q: %w", text, err), "for instance --add-minion name=m9,cpu=4,memory=8Gi,pods=110,label=zone:b"}

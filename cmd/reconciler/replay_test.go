@@ -77,6 +77,8 @@ func TestDiffAgainstASnapshot(t *testing.T) {
 		{"a minion is new", "--without m1 --without m2 --without m3 --add-minion name=m9,cpu=64,memory=64Gi v1..v1", 1, "on m9", ""},
 		{"a minion that is not there", "--without m9 v1..v1", 2, "", `the fleet has no minion "m9": it has m1, m2, m3`},
 		{"a minion of which not all is said", "--add-minion name=m9 v1", 2, "", "name, cpu and memory are required"},
+		{"a minion that has its pids and storage", "--without m1 --without m2 --without m3 --add-minion name=m9,cpu=64,memory=64Gi,pids=32768,storage=100Gi v1..v1", 1, "on m9", ""},
+		{"a minion with less than nothing", "--add-minion name=m9,cpu=64,memory=64Gi,pids=-1 v1", 2, "", "nothing below 0"},
 		{"a range without an end", "v1..", 2, "", "is not A..B"},
 		{"a range of three dots", "v1...v2", 2, "", "is not A..B"},
 		{"as JSON", "--json v1..v2", 1, `"code": "spec-changed"`, ""},
