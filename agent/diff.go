@@ -65,7 +65,7 @@ func Next(desired Desired, observed *Observed, m Memory, now time.Time) (action 
 		if observed == nil && m.Stopped {
 			return nil, time.Time{}
 		}
-		if m.Failing == TakeOff && m.Next.After(now) {
+		if m.Failing == TakeOff && waits(m.Next, now) {
 			return nil, m.Next
 		}
 		return &Action{Verb: TakeOff}, time.Time{}
@@ -100,7 +100,7 @@ func Next(desired Desired, observed *Observed, m Memory, now time.Time) (action 
 	if len(a.Images) == 0 && len(a.Start) == 0 && !a.Attach {
 		return nil, wake
 	}
-	if m.Next.After(now) {
+	if waits(m.Next, now) {
 		return nil, earlier(wake, m.Next)
 	}
 	return a, wake
@@ -111,7 +111,7 @@ func halt(runs bool, m Memory, now time.Time) (action *Action, wake time.Time) {
 	switch {
 	case !runs:
 		return nil, time.Time{}
-	case m.Failing == Halt && m.Next.After(now):
+	case m.Failing == Halt && waits(m.Next, now):
 		return nil, m.Next
 	}
 	return &Action{Verb: Halt}, time.Time{}
@@ -128,7 +128,7 @@ func (a *Action) due(desired Desired, observed *Observed, now time.Time) (wake t
 		case c.State == Created:
 			a.Start[name] = c.Attempt
 		case c.State == Exited && restarts(desired.PodSpec.Restart(), c):
-			if at := restartAt(c); at.After(now) {
+			if at := restartAt(c); waits(at, now) {
 				wake = earlier(wake, at)
 			} else {
 				a.Start[name] = c.Attempt + 1
@@ -163,6 +163,10 @@ func restartAt(c *ObservedContainer) time.Time {
 	}
 	return c.FinishedAt.Add(backoff(n))
 }
+
+// waits tells whether a time has not come yet. One that is further away than any wait is of a clock that was set back since, and
+// has come.
+func waits(until, now time.Time) bool { return until.After(now) && until.Sub(now) <= backoffMax }
 
 // backoff is the wait after n earlier tries.
 func backoff(n int) time.Duration {

@@ -69,6 +69,13 @@ func TestNext(t *testing.T) {
 			observed: &Observed{Containers: []ObservedContainer{ran(Exited, 9, 1, 0, 10*time.Minute), b}}, want: "bring up start=a/10 attach"},
 		{name: "the back-off is capped", phase: assignment.Run, memory: Memory{Images: had, Attached: true}, at: time.Second,
 			observed: &Observed{Containers: []ObservedContainer{ran(Exited, 400, 1, 0, 0), b}}, want: "nothing", wake: backoffMax},
+		// Found by seed 9990 of the simulation. Mutant: any time that has not come is waited for.
+		{name: "a clock that was set back keeps nothing down for longer", phase: assignment.Run, memory: Memory{Images: had, Attached: true}, at: -2 * time.Hour,
+			observed: &Observed{Containers: []ObservedContainer{ran(Exited, 3, 1, -time.Minute, 0), b}}, want: "bring up start=a/4 attach"},
+		{name: "nor what was halted", phase: assignment.Run, memory: Memory{Images: had, Attached: true}, at: -2 * time.Hour,
+			observed: &Observed{Containers: []ObservedContainer{{Name: "a", State: Exited, Attempt: 9, Reason: assignment.Fenced, FinishedAt: t0}, b}}, want: "bring up start=a/10 attach"},
+		{name: "nor the tries of what failed", phase: assignment.Stop, memory: Memory{Next: t0.Add(time.Minute), Failing: TakeOff}, at: -2 * time.Hour, want: "take off"},
+		{name: "a little is waited for", phase: assignment.Stop, memory: Memory{Next: t0.Add(time.Minute), Failing: TakeOff}, at: -4 * time.Minute, want: "nothing", wake: time.Minute},
 		{name: "policy Never leaves the ended one", phase: assignment.Run, policy: schema.RestartNever, memory: Memory{Images: had, Attached: true}, at: time.Hour,
 			observed: &Observed{Containers: []ObservedContainer{ran(Exited, 0, 1, 0, 1), b}}, want: "nothing"},
 		{name: "policy OnFailure leaves success", phase: assignment.Run, policy: schema.RestartOnFailure, memory: Memory{Images: had, Attached: true}, at: time.Hour,

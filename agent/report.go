@@ -141,7 +141,7 @@ func containerStatus(name, image string, c *ObservedContainer, policy schema.Res
 		if c.Reason == assignment.Fenced {
 			s.Reason, s.Message = c.Reason, "ended because the lease of its minion was over"
 		}
-		if m.Reason != "" && m.Next.After(now) {
+		if m.Reason != "" && waits(m.Next, now) {
 			s.Reason, s.Message = m.Reason, m.Message
 		}
 	}
