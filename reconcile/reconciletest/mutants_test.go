@@ -15,13 +15,13 @@ var mutate = flag.Bool("mutants", false, "with -run TestMutants: break the code 
 
 // mutants are small changes of the code that each break a rule. Every one of them has to fail within 1,000 seeds.
 var mutants = []struct{ rule, file, from, to string }{
-	{"an instance is stopped after every leased minion acknowledged its withdrawal", "reconcile/route.go",
+	{"an instance is stopped after every leased minion acknowledged its withdrawal", "reconcile/withdraw.go",
 		"case len(missing) == 0:", "case true:"},
 	{"that an instance was routed is not forgotten", "reconcile/route.go",
 		"b.Routed = true", "b.Routed = false"},
-	{"what its minion never listed is not taken for stopped", "reconcile/route.go",
+	{"what its minion never listed is not taken for stopped", "reconcile/withdraw.go",
 		"case c.observedOf(id) == nil:", "case false:"},
-	{"an instance is forgotten when its minion reports without it", "reconcile/route.go",
+	{"an instance is forgotten when its minion reports without it", "reconcile/withdraw.go",
 		"m.Report == nil || m.Reported.Before(b.Since) || ", "m.Reported.IsZero() && false || "},
 	{"a minion that has not reported is not an empty one", "reconcile/observe.go",
 		"readinessOf(t.all[n].Serving && c.st.Minions[name].Lost.IsZero())", "readinessOf(false)"},

@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"time"
+
+	"reconciler/reconcile/assignment"
+)
+
+// observedOf is an instance as its own minion reports it, nil if it does not.
+func (c *step) observedOf(id string) *assignment.InstanceStatus {
+	if n, ok := c.st.Bindings.number(id); ok && int(n) < len(c.seenAs) {
+		return c.seenAs[n]
+	}
+	return nil
+}
+
+// nowObserved notes what a minion reports of an instance that has a binding since this step.
+func (c *step) nowObserved(id string, s *assignment.InstanceStatus) {
+	n, _ := c.st.Bindings.number(id)
+	for int(n) >= len(c.seenAs) {
+		c.seenAs, c.readiness = append(c.seenAs, nil), append(c.readiness, unsure)
+	}
+	c.seenAs[n], c.readiness[n] = s, unsure
+}
+
+// minReady is how long an instance must run to be ready.
+func (c *step) minReady(annotations map[string]string) time.Duration {
+	return MinReady(annotations, c.in.Settings)
+}
+
+// ready tells whether an instance may get traffic. One on a minion that has not reported since the server started is what it
+// was: an endpoint stays one unless it drains, and what was not ready does not become so unseen.
+func (c *step) ready(b *Binding) bool {
+	n, ok := c.st.Bindings.number(b.ID)
+	if !ok {
+		n = -1
+	}
+	return c.readyAt(n, b)
+}
+
+// readyAt is ready for the binding with the number n, -1 if it has none.
+func (c *step) readyAt(n int32, b *Binding) bool {
+	if b.Phase != assignment.Run {
+		return false
+	}
+	var o *assignment.InstanceStatus
+	if n >= 0 && int(n) < len(c.seenAs) {
+		if r := c.readiness[n]; r != unsure {
+			return r == isReady
+		}
+		o = c.seenAs[n]
+	}
+	m, ok := c.in.Minions[b.Minion]
+	switch {
+	case !c.st.Minions[b.Minion].Lost.IsZero():
+		return false
+	case !ok || m.Report == nil:
+		return b.Serving
+	}
+	return o != nil && c.upLongEnough(b, o, m.Reported)
+}
+
+// upLongEnough tells whether an instance runs for as long as it has to, by what was reported of it then.
+func (c *step) upLongEnough(b *Binding, o *assignment.InstanceStatus, then time.Time) bool {
+	if o.State != assignment.Running || o.Up.IsZero() {
+		return false
+	}
+	up := o.UpFor + max(c.now.Sub(then), 0)
+	if wait := c.minReady(b.Annotations) - up; wait > 0 {
+		c.wakeAt(c.now.Add(wait))
+		return false
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+package reconcile
+
+import (
+	"iter"
+	"slices"
+
+	"reconciler/reconcile/place"
+	"reconciler/schema"
+)
+
+// room is what each minion that pods may be put on has left.
+func (c *step) room() *place.Fleet {
+	if c.fleet != nil {
+		return c.fleet
+	}
+	var free []place.Minion
+	for _, name := range c.names {
+		m := c.in.Minions[name]
+		if n, known := c.st.Minions[name]; !known || m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
+			continue
+		}
+		p := place.Minion{
+			Name: name, Labels: m.Report.Labels, MilliCPU: m.Report.Capacity.MilliCPU, Memory: m.Report.Capacity.Memory,
+			Storage: m.Report.Capacity.Storage, PIDs: m.Report.Capacity.PIDs, Pods: m.Report.Capacity.Pods, Features: make(map[schema.Feature]bool, len(m.Report.Features)),
+		}
+		for _, f := range m.Report.Features {
+			p.Features[f] = true
+		}
+		if n := c.nodes[name]; n != nil {
+			p.Labels, p.Closed, p.Taints = withLabels(p.Labels, n.Labels), n.Spec.Unschedulable, n.Spec.Taints
+		}
+		free = append(free, p)
+	}
+	t := c.in.State.Bindings.t // what was decided in this step leaves no room yet
+	rules := c.rules()
+	if t != nil && !rules {
+		for i := range free {
+			if m, ok := t.minions.number.get(free[i].Name); ok {
+				free[i].Held = c.sum(m).Held
+			}
+		}
+	}
+	c.fleet = place.New(free)
+	if !rules {
+		c.fleet.Seed = c.crowd
+	} else if c.fleet.Track(); t != nil {
+		for _, m := range t.minions.sorted {
+			if i := c.fleet.Index(t.minions.keys[m]); i >= 0 {
+				for _, n := range t.minions.lists[m] {
+					d := held(t.all[n])
+					c.fleet.TakeAt(i, &d)
+				}
+			}
+		}
+	}
+	for b := range c.adopted() {
+		c.fleet.Take(b.Minion, held(b))
+	}
+	return c.fleet
+}
+
+// adopted are the bindings of what was found in this step.
+func (c *step) adopted() iter.Seq[*Binding] {
+	return func(yield func(*Binding) bool) {
+		for _, s := range c.strays {
+			if b := c.st.Bindings.Get(s.status.ID); b != nil && c.in.State.Bindings.Get(b.ID) == nil && !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// hold is what the bindings of a minion hold together.
+type hold struct {
+	place.Held
+	ruled bool // one of them asks for something by labels
+}
+
+// sum sums up what the bindings of a minion held before this step, unless that is known.
+func (c *step) sum(m int32) *hold {
+	t := c.in.State.Bindings.t
+	if h := t.holds[m]; h != nil {
+		return h
+	}
+	h := c.sumUp(t, m)
+	// It is kept for later steps, in the copy of this one: others may sum up the same from t at the same time.
+	if own := c.edit(); slices.Equal(own.minions.lists[m], t.minions.lists[m]) {
+		own.holds[m] = h
+	}
+	return h
+}
+
+// sumUp sums up what the bindings of a minion hold.
+func (c *step) sumUp(t *bindingTable, m int32) *hold {
+	h := &hold{}
+	if c.reserved == nil {
+		c.reserved = map[*schema.PodSpec]*place.Demand{}
+	}
+	for _, n := range t.minions.lists[m] {
+		b := t.all[n]
+		d := c.reserved[b.Spec]
+		if d == nil {
+			of := held(b)
+			d = &of
+			c.reserved[b.Spec] = d
+		}
+		h.ruled = h.ruled || ruled(b.Spec)
+		h.Add(d)
+	}
+	return h
+}
+
+// crowd are the minions that pods of a workload were on before this step.
+func (c *step) crowd(group string, on func(minion string)) {
+	w := c.of.named[group]
+	if w == nil {
+		return
+	}
+	for b := range c.in.State.Bindings.Of(w.key) {
+		on(b.Minion)
+	}
+}

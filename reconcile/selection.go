@@ -1,0 +1,53 @@
+package reconcile
+
+import (
+	"reconciler/schema"
+)
+
+// selection finds what has labels without looking at all: numbers are listed by namespace and each label, once in a row.
+type selection map[[3]string][]int32
+
+func (s selection) add(namespace string, labels map[string]string, n int32) {
+	for k, v := range labels {
+		at := [3]string{namespace, k, v}
+		if l := s[at]; len(l) == 0 || l[len(l)-1] != n {
+			s[at] = append(l, n)
+		}
+	}
+}
+
+// of lists those that have one of a selector's labels, in the order in which they were added: all that it selects are among
+// them.
+func (s selection) of(namespace string, selector map[string]string) (fewest []int32) {
+	first := true
+	for k, value := range selector {
+		if l := s[[3]string{namespace, k, value}]; first || len(l) < len(fewest) {
+			fewest, first = l, false
+		}
+	}
+	return fewest
+}
+
+// pool is bindings that services select from.
+type pool struct {
+	bindings []*Binding
+	labelled selection
+}
+
+func (p *pool) add(b *Binding) {
+	if p.labelled == nil {
+		p.labelled = selection{}
+	}
+	p.labelled.add(b.Namespace, b.Labels, int32(len(p.bindings)))
+	p.bindings = append(p.bindings, b)
+}
+
+// of are those that a service selects, in the order in which they were added.
+func (p *pool) of(s *schema.Service) (out []*Binding) {
+	for _, i := range p.labelled.of(s.Namespace, s.Spec.Selector) {
+		if schema.Selects(s.Spec.Selector, p.bindings[i].Labels) {
+			out = append(out, p.bindings[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,82 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"reconciler/reconcile/assignment"
+)
+
+// withdraw moves draining instances on: it notes the first table without them, and lets them stop once every minion that
+// holds a lease has acknowledged that table, or after the drain timeout.
+func (c *step) withdraw() {
+	ids := c.leavingIDs()
+	if len(ids) == 0 {
+		return
+	}
+	var leased []string
+	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) { // one that has not reported yet may route all the same
+		if c.seen(c.in.Minions[name]) && c.st.Minions[name].Lost.IsZero() {
+			leased = append(leased, name)
+		}
+	}
+	oldest := c.st.Table
+	for _, name := range leased {
+		if t := c.in.Minions[name].Table; t.Compare(oldest) < 0 {
+			oldest = t
+		}
+	}
+	for _, id := range ids {
+		b := c.binding(id)
+		if b.Phase != assignment.Drain {
+			continue
+		}
+		if b.Withdrawn.IsZero() {
+			b.Withdrawn = c.st.Table
+		}
+		var missing []string
+		if b.Routed && oldest.Compare(b.Withdrawn) < 0 {
+			for _, name := range leased {
+				if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
+					missing = append(missing, name)
+				}
+			}
+		}
+		timeout := b.Since.Add(c.in.Settings.DrainTimeout)
+		switch {
+		case c.observedOf(id) == nil:
+			// Its minion may not have been told of it yet. Only once it lists it does a later report without it mean that it is
+			// gone, and only then may release believe it.
+		case len(missing) == 0:
+			b.Phase, b.Since, b.Version = assignment.Stop, c.now, c.next()
+		case !timeout.After(c.now):
+			b.Phase, b.Since, b.Version = assignment.Stop, c.now, c.next()
+			b.Reason = fmt.Sprintf("%s; stopped after the drain timeout of %s without the acknowledgement of %s", b.Reason, c.in.Settings.DrainTimeout, strings.Join(missing, ", "))
+			c.warn("%s is stopped without the acknowledgement of %s: the drain timeout of %s is over", id, strings.Join(missing, ", "), c.in.Settings.DrainTimeout)
+		default:
+			c.wakeAt(timeout)
+			c.missing[id] = missing
+		}
+		c.put(b)
+	}
+}
+
+// release forgets instances that were to stop and that their minion does not report any more. An agent lists what it was
+// assigned until everything of it is removed, and withdraw stops only what its minion has listed: so a report without it says
+// that it is gone, and not that the agent has not heard of it. What never left Prepare never ran. Addresses rest, so that a
+// packet or a report that was already on its way does no harm.
+func (c *step) release() {
+	for _, id := range c.leavingIDs() {
+		b := c.binding(id)
+		m := c.in.Minions[b.Minion]
+		if b.Phase != assignment.Stop || c.before(id).Phase != assignment.Stop || m.Report == nil || m.Reported.Before(b.Since) || c.observedOf(id) != nil {
+			continue
+		}
+		if b.Address.IsValid() {
+			c.rest(b.Address)
+		}
+		c.drop(id)
+	}
+}
