@@ -38,7 +38,7 @@ func (c *step) adopt() {
 		w, ok := wanted[at]
 		if ok && w.hash == i.Hash && len(slots[at]) == 0 && c.st.Minions[s.minion].Network.Contains(i.Address) && !c.isTaken(s.minion, i.Address) {
 			b.Spec, b.Labels, b.Annotations = w.spec, w.labels, w.annotations
-			b.Env = c.variables(i.Namespace)
+			b.Env = c.variables(i.Namespace).list
 			slots[at] = append(slots[at], b.ID)
 		} else {
 			b.Phase, b.Reason = assignment.Drain, foundUnwanted

@@ -58,16 +58,12 @@ const variablesMax = 1 << 20
 
 // bind decides that a pod lives on a minion and returns the new instance, or blocks the change and returns "".
 func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
-	var env []schema.EnvVar
+	var env variables
 	if w.spec.ServiceLinks() {
 		env = c.variables(w.key.Namespace)
 	}
-	size := c.envSize[w.key.Namespace]
-	if len(env) == 0 { // they are not wanted
-		size = 0
-	}
-	if size > variablesMax {
-		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", size, variablesMax), true
+	if env.size > variablesMax {
+		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", env.size, variablesMax), true
 		return ""
 	}
 	address, ok := c.podAddress(minion)
@@ -86,15 +82,21 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 	}
 	c.put(Binding{
 		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
-		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env,
+		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env.list,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now, Fence: w.fence, Fenced: w.fence,
 	})
 	c.room().Take(minion, w.demand())
 	return id
 }
 
-// variables are the service variables of a namespace as they are now.
-func (c *step) variables(namespace string) []schema.EnvVar {
+// variables are the service variables of a namespace.
+type variables struct {
+	list []schema.EnvVar
+	size int // in bytes
+}
+
+// variables are those of a namespace as they are now.
+func (c *step) variables(namespace string) variables {
 	if env, ok := c.env[namespace]; ok {
 		return env
 	}
@@ -107,12 +109,11 @@ func (c *step) variables(namespace string) []schema.EnvVar {
 			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
 		}
 	}
-	env := schema.ServiceVariables(all)
-	size := 0
-	for _, e := range env {
-		size += len(e.Name) + len(e.Value) + 2
+	env := variables{list: schema.ServiceVariables(all)}
+	for _, e := range env.list {
+		env.size += len(e.Name) + len(e.Value) + 2
 	}
-	c.env[namespace], c.envSize[namespace] = env, size
+	c.env[namespace] = env
 	return env
 }
 

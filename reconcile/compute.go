@@ -96,8 +96,7 @@ type step struct {
 	lowest        *int32                            // see lowPriority
 	slotsWanted   map[string]bool                   // see declared
 	renamed       map[schema.Key]schema.Key         // objects that are known by another key since this step
-	env           map[string][]schema.EnvVar        // service variables by namespace, once portal IPs are decided
-	envSize       map[string]int                    // of those, in bytes
+	env           map[string]variables              // by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.
@@ -110,7 +109,7 @@ type stray struct {
 func newStep(in Input) *step {
 	base := in.Settings
 	in.Settings = base.With(in.State.Accepted.Cluster())
-	c := &step{in: in, base: base, portalsToken: in.State.portals(), now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string][]schema.EnvVar{}, envSize: map[string]int{}}
+	c := &step{in: in, base: base, portalsToken: in.State.portals(), now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string]variables{}}
 	c.names = slices.Sorted(maps.Keys(in.Minions))
 	c.st.Resting = maps.Clone(in.State.Resting)
 	if c.st.Objects == nil {
