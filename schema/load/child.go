@@ -44,13 +44,14 @@ func Child(stdin io.Reader, stdout io.Writer) error {
 	var q request
 	read := make(chan error, 1)
 	go func() { read <- json.NewDecoder(stdin).Decode(&q) }()
+	var err error
 	select {
-	case err := <-read:
-		read <- err
+	case err = <-read:
 	case <-time.After(soon):
 		warmUp()
+		err = <-read
 	}
-	if err := <-read; err != nil {
+	if err != nil {
 		return fmt.Errorf("read request: %w", err)
 	}
 	out := json.NewEncoder(stdout)
