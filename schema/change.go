@@ -124,26 +124,7 @@ func lacks(come []Object, was Object) bool {
 		return true
 	}
 	h := come[i].(interface{ Has(string) bool })
-	switch was := was.(type) {
-	case *ConfigMap:
-		for key := range was.Data {
-			if !h.Has(key) {
-				return true
-			}
-		}
-		for key := range was.BinaryData {
-			if !h.Has(key) {
-				return true
-			}
-		}
-	case *Secret:
-		for key := range was.Data {
-			if !h.Has(key) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(dataKeys(was), func(key string) bool { return !h.Has(key) })
 }
 
 // both calls f with each object that has come, and with each that is gone, beside what was or is in its place: nil if nothing.

@@ -204,17 +204,21 @@ func found[T Object](sorted []T, k Key) Object {
 }
 
 func keysOf(o Object) string {
-	var keys []string
+	if keys := dataKeys(o); len(keys) > 0 {
+		return strings.Join(keys, ", ")
+	}
+	return "none"
+}
+
+// dataKeys are those of a ConfigMap or a Secret; others have none.
+func dataKeys(o Object) []string {
 	switch o := o.(type) {
 	case *ConfigMap:
-		keys = append(sortedKeys(o.Data), sortedKeys(o.BinaryData)...)
+		return append(sortedKeys(o.Data), sortedKeys(o.BinaryData)...)
 	case *Secret:
-		keys = sortedKeys(o.Data)
+		return sortedKeys(o.Data)
 	}
-	if len(keys) == 0 {
-		return "none"
-	}
-	return strings.Join(keys, ", ")
+	return nil
 }
 
 func (c *setChecker) settings() {
