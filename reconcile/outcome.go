@@ -53,9 +53,9 @@ func (o Outcome) Words() string {
 	return string(o.Ending)
 }
 
-// Follow is what became of the revisions, oldest first, after a step: in is its input, p what it decided, and status what is true, which
-// is asked only while the revision in force has not ended. The
-// second value are the numbers of those of which more than the reason changed.
+// Follow is what became of the revisions, oldest first, after a step: in is its input, p what it decided, and status what is
+// true, which is asked only while the revision in force has not ended. The second value are the numbers of those of which more
+// than the reason changed.
 func Follow(was []Outcome, in Input, p Plan, status func() Status) (now []Outcome, changed []uint64) {
 	f := follower{list: slices.Clone(was), now: in.Now}
 	if p.State.Superseded != 0 || !p.State.Recovered.IsZero() { // nobody knows what is in force

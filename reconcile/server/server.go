@@ -223,15 +223,14 @@ func (s *Server) step(ctx context.Context, now time.Time, look bool, pending []*
 	}
 	status := sync.OnceValue(func() reconcile.Status { return reconcile.Summarize(in, plan) })
 	outcome := s.history.follow(ctx, s, in, plan, status)
-	if plan.Held != "" {
-		status() // its plan is remembered
+	var shown reconcile.Status
+	if plan.Held != "" { // its plan is remembered
+		shown = status()
 	}
 	s.mu.Lock()
 	s.input, s.plan, s.status, s.outcome = in, plan, status, outcome
 	s.input.State, s.ready = plan.State, true
-	if plan.Held != "" {
-		s.remember(status())
-	}
+	s.remember(shown)
 	s.outcomes = s.history.list
 	s.mu.Unlock()
 	next := now.Add(statusEvery)
