@@ -62,12 +62,7 @@ func TestPackagesBesideOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := fstest.MapFS{}
-		for _, f := range a.Files {
-			if f.Name != "result" {
-				in[f.Name] = &fstest.MapFile{Data: f.Data}
-			}
-		}
+		in, _ := treeOf(a)
 		in["beside/one.cue"] = &fstest.MapFile{Data: []byte("package one\n" + cuePod("beside-one"))}
 		in["beside/more/two.cue"] = &fstest.MapFile{Data: []byte("package two\nx: " + "{" + cuePod("beside-two") + "}\n")}
 		trees[filepath.Base(name)] = in

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,22 @@ func tree(files ...string) fstest.MapFS {
 
 const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: \"i:1\"}]}\n"
 
+// resultFile is what a person would read of the other files of an archive.
+const resultFile = "result"
+
+// treeOf is the tree of an archive, and its result.
+func treeOf(a *txtar.Archive) (in fstest.MapFS, result string) {
+	in = fstest.MapFS{}
+	for _, f := range a.Files {
+		if f.Name == resultFile {
+			result = string(f.Data)
+			continue
+		}
+		in[f.Name] = &fstest.MapFile{Data: f.Data}
+	}
+	return in, result
+}
+
 // TestGolden loads each archive of testdata/errors and compares what a person would read with its last file.
 func TestGolden(t *testing.T) {
 	archives, err := filepath.Glob("testdata/errors/*.txtar")
@@ -54,17 +71,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			in := fstest.MapFS{}
-			want := ""
-			kept := a.Files[:0:0]
-			for _, f := range a.Files {
-				if f.Name == "result" {
-					want = string(f.Data)
-					continue
-				}
-				kept = append(kept, f)
-				in[f.Name] = &fstest.MapFile{Data: f.Data}
-			}
+			in, want := treeOf(a)
 			got := ""
 			r, err := newLoader(t, "").Tree(in)
 			if err != nil {
@@ -78,7 +85,8 @@ func TestGolden(t *testing.T) {
 				}
 			}
 			if *update {
-				a.Files = append(kept, txtar.File{Name: "result", Data: []byte(got)})
+				kept := slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == resultFile })
+				a.Files = append(kept, txtar.File{Name: resultFile, Data: []byte(got)})
 				if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
 					t.Fatal(err)
 				}
