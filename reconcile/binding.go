@@ -153,7 +153,8 @@ func held(b *Binding) place.Demand {
 // ruled tells whether a pod asks for anything by labels, but for nodeSelector.
 func ruled(s *schema.PodSpec) bool { return s.Affinity != nil || len(s.TopologySpreadConstraints) > 0 }
 
-// rules tells whether any pod, declared or there, asks for anything by labels, but for nodeSelector.
+// rules tells whether any pod asks for anything by labels, but for nodeSelector: one that is declared, that is there, or that may
+// go back to what it was.
 func (c *step) rules() bool {
 	if c.of != nil && slices.ContainsFunc(c.of.workloads, func(w *workload) bool { return ruled(w.spec) }) {
 		return true
@@ -167,6 +168,11 @@ func (c *step) rules() bool {
 	}
 	for b := range c.adopted() {
 		if ruled(b.Spec) {
+			return true
+		}
+	}
+	for _, r := range c.st.Objects {
+		if r.Healthy != nil && ruled(&r.Healthy.Spec) {
 			return true
 		}
 	}
