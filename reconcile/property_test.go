@@ -281,8 +281,8 @@ func (w *world) checkCopies(in reconcile.Input, s reconcile.State) {
 		if b.Controller == "" && b.Phase == assignment.Run {
 			runs[b.Pod]++
 		}
-		if in.State.Bindings.Get(b.ID) == nil {
-			w.loose[b.ID] = onLoss(s, b) == "move"
+		if was := in.State.Bindings.Get(b.ID); was == nil || was.Phase == assignment.Prepare && b.Phase == assignment.Run {
+			w.loose[b.ID] = onLoss(s, b) == "move" // what is declared when it is let run counts
 		}
 	}
 	really := map[string][]*reconcile.Binding{} // by pod: what truly runs, whatever was decided
