@@ -28,7 +28,7 @@ func (c *step) accept() {
 	before, own := c.st, c.ownObjects
 	c.ahead = derive(c.in.Set, c.was)
 	c.becomeDeclared(c.in.Set)
-	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled == "" {
+	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.immutable(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled == "" {
 		c.plan.Held = c.unapproved()
 	}
 	if c.plan.Stalled != "" || c.plan.Held != "" { // what it renames keeps its name
@@ -71,6 +71,24 @@ func (c *step) protected(next *schema.Set) string {
 	}
 	return fmt.Sprintf("revision %.12s is stalled: it deletes %s. If that is meant, commit with the %s %s",
 		c.in.Revision.Hash, strings.Join(whats, ", and "), word, strings.Join(trailers, " and "))
+}
+
+// immutable says what a set changes of what the one in force declares immutable; "" if nothing.
+func (c *step) immutable(next *schema.Set) string {
+	var whats []string
+	hint := ""
+	for _, k := range next.CheckImmutable(c.st.Accepted) {
+		at := ""
+		if p, ok := next.Positions[k.Key.String()]; ok {
+			at = fmt.Sprintf(" (%s)", p)
+		}
+		whats = append(whats, fmt.Sprintf("%s%s %s", k.Key, at, k.Message))
+		hint = k.Hint
+	}
+	if len(whats) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("revision %.12s is stalled: %s. To go on, %s", c.in.Revision.Hash, strings.Join(whats, "; "), hint)
 }
 
 // fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run

@@ -17,12 +17,12 @@ func (e *Endpoints) Canonical() *Endpoints {
 
 // Canonical is as [Pod.Canonical].
 func (c *ConfigMap) Canonical() *ConfigMap {
-	return &ConfigMap{Meta: canonicalMeta(c.Meta), Data: clone(c.Data), BinaryData: cloneBytes(c.BinaryData)}
+	return &ConfigMap{Meta: canonicalMeta(c.Meta), Data: clone(c.Data), BinaryData: cloneBytes(c.BinaryData), Immutable: c.Immutable}
 }
 
 // Canonical is as [Pod.Canonical].
 func (s *Secret) Canonical() *Secret {
-	return &Secret{Meta: canonicalMeta(s.Meta), Type: unless(s.Type, SecretOpaque), Data: cloneBytes(s.Data)}
+	return &Secret{Meta: canonicalMeta(s.Meta), Type: unless(s.Type, SecretOpaque), Data: cloneBytes(s.Data), Immutable: s.Immutable}
 }
 
 // Canonical is as [Pod.Canonical].

@@ -5,6 +5,7 @@ type ConfigMap struct {
 	Meta       `json:"metadata"`
 	Data       map[string]string `json:"data,omitempty"`
 	BinaryData map[string][]byte `json:"binaryData,omitempty"`
+	Immutable  bool              `json:"immutable,omitempty"` // see [Set.CheckImmutable]
 }
 
 // Key of the config map.
@@ -19,9 +20,10 @@ func (c *ConfigMap) Has(key string) bool {
 
 // Secret is as [ConfigMap], for what not everybody is to see. Data holds what was written in stringData too.
 type Secret struct {
-	Meta `json:"metadata"`
-	Type string            `json:"type,omitempty"` // "" = Opaque
-	Data map[string][]byte `json:"data,omitempty"`
+	Meta      `json:"metadata"`
+	Type      string            `json:"type,omitempty"` // "" = Opaque
+	Data      map[string][]byte `json:"data,omitempty"`
+	Immutable bool              `json:"immutable,omitempty"` // see [Set.CheckImmutable]
 }
 
 // The types of secrets that mean something.

@@ -27,6 +27,8 @@ func newValidate() *cobra.Command {
 first), as the server would check a commit. Every error is printed with its file, line and column. Each argument is checked
 by itself: what two of them declare both is not noticed, and what a single file refers to may be elsewhere. - is the standard input: JSON or YAML, or what --stdin-name says.
 
+With --since REV, which may be any revision of this repository, what REV declares immutable must not have changed.
+
 -o json prints one document with a format_version; -o sarif is for code scanning; -o github prints workflow commands that
 GitHub shows beside the lines.
 
@@ -36,6 +38,7 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 		Example: `  reconciler validate
   reconciler validate examples/pulp one-more.yaml
   reconciler validate main
+  reconciler validate --since origin/main fleets/prod       in a hook before a push
   kubectl create --dry-run=client -o yaml -f x.yaml | reconciler validate -
   reconciler validate -o github       in a check of pull requests`,
 	}
@@ -43,6 +46,7 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 	path := c.Flags().String("path", "", "folder of a revision that holds the manifests, as the server's --path")
 	tags := c.Flags().StringArray("tag", nil, "value of the fields that CUE packages mark with @tag(name), as name=value; may be repeated")
 	policies := c.Flags().String("policies", "", "folder of policies that hold besides those of the manifests, as the server's --policies")
+	since := c.Flags().String("since", "", "revision before: what it declares immutable must not have changed")
 	stdinName := c.Flags().String("stdin-name", "<stdin>", "name of the standard input in errors; its ending says what it is")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "sarif", "github"}, cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -62,10 +66,20 @@ Exit codes: 0 valid; 1 invalid; 2 could not be checked.`,
 			var set *schema.Set
 			var warnings []string
 			var err error
+			of := load.Config{Path: *path, Tags: *tags, Policies: own}
+			if *since != "" {
+				var unread string
+				if of.Before, unread, err = before(*since, arg, of); err != nil {
+					return err
+				} else if unread != "" {
+					report.Warnings = append(report.Warnings, unread)
+				}
+			}
 			if arg == "-" {
-				set, warnings, err = checkStdin(cmd.InOrStdin(), *stdinName, load.Config{Tags: *tags, Policies: own})
+				of.Path = ""
+				set, warnings, err = checkStdin(cmd.InOrStdin(), *stdinName, of)
 			} else {
-				set, warnings, err = check(arg, load.Config{Path: *path, Tags: *tags, Policies: own})
+				set, warnings, err = check(arg, of)
 			}
 			var all load.Errors
 			if err != nil && !errors.As(err, &all) {
@@ -158,6 +172,53 @@ func checkResult(arg string, c load.Config) (r *load.Result, below string, err e
 		}
 	}
 	return r, below, err
+}
+
+// before is what an argument had at a revision; nil if nothing was there. If that cannot be known because it does not load, which
+// somebody may be about to mend, unread says so.
+func before(rev, arg string, c load.Config) (set *schema.Set, unread string, err error) {
+	if arg == "-" {
+		return nil, "", hinted{errors.New("--since needs to know where the manifests are in the repository"), "name the folder or the file"}
+	}
+	from, below := ".", c.Path // in the repository
+	name := ""                 // of the only file
+	if i, err := os.Stat(arg); err == nil {
+		from, below = arg, "."
+		if !i.IsDir() {
+			from, name = filepath.Dir(arg), filepath.Base(arg)
+		}
+	}
+	w, err := git.OpenWorktree(from)
+	if err != nil {
+		return nil, "", err
+	}
+	_, tree, err := w.Resolve(rev)
+	if err != nil {
+		return nil, "", hinted{fmt.Errorf("--since: %w", err), "name a branch, a tag or a commit"}
+	}
+	if below == "." {
+		if below, err = w.Inside(from); err != nil {
+			return nil, "", err
+		}
+	}
+	if name != "" {
+		if tree, err = fs.Sub(tree, below); err != nil {
+			return nil, "", err
+		}
+		tree, below, c.Part = oneFile{tree, name}, "", true
+	}
+	c.Path, c.Policies, c.Unjudged = strings.TrimPrefix(below, "."), nil, true
+	r, err := loadTree(tree, c)
+	var all load.Errors
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, "", nil
+	case errors.As(err, &all):
+		return nil, fmt.Sprintf("nothing is compared with %s, which does not load: %v", rev, all[0]), nil
+	case err != nil:
+		return nil, "", err
+	}
+	return r.Set, "", nil
 }
 
 // printReport prints what was found, and is an error if anything was.

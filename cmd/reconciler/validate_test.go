@@ -156,3 +156,42 @@ func TestValidateHelp(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// TestValidateSince: what a revision declares immutable is held against a folder, a file, the working tree and another
+// revision; what the revision did not have, or did not declare well, is held against nobody.
+func TestValidateSince(t *testing.T) {
+	config := func(value string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: conf}\nimmutable: true\ndata:\n  a: x\n  b: " + value + "\n"
+	}
+	r := newRepository(t).put(t, files{"fleets/prod/conf.yaml": config("old"), "fleets/bad/conf.yaml": "a: b\n"})
+	r.push(t)
+	r.git(t, "tag", "v1")
+	r.put(t, files{"fleets/prod/conf.yaml": config("new"), "fleets/bad/conf.yaml": config("new"), "fleets/late/conf.yaml": config("new")})
+	r.push(t)
+	const changed = `conf.yaml:7:6: ConfigMap/conf: data.b: was declared immutable, and data has another "b" (put it back, and declare what is new under another name)`
+	for _, c := range []struct {
+		args string
+		code int
+		want string // in what is printed
+	}{
+		{"--since v1 fleets/prod", exitInvalid, "fleets/prod/" + changed},
+		{"--since v1 fleets/prod/conf.yaml", exitInvalid, "fleets/prod/" + changed},
+		{"--since v1 --path fleets/prod main", exitInvalid, "fleets/prod/" + changed},
+		{"--since main fleets/prod", 0, "fleets/prod: valid: 1 ConfigMap"},
+		{"--since v1 fleets/late", 0, "fleets/late: valid: 1 ConfigMap"},
+		{"--since v1 fleets/late/conf.yaml", 0, "fleets/late/conf.yaml: valid: 1 ConfigMap"},
+		{"--since v1 fleets/bad", 0, "warning: nothing is compared with v1, which does not load: fleets/bad/conf.yaml:1:1"},
+		{"--since v9 fleets/prod", exitError, "name a branch, a tag or a commit"},
+		{"--since v1 -", exitError, "name the folder or the file"},
+		{"--since v1 nosuch", exitError, "neither a path nor a revision"},
+		{"--since v1", exitInvalid, "fleets/bad/conf.yaml:1:1"}, // three objects of one name
+	} {
+		out, errs, code := offline(t, r.work, append([]string{"validate"}, strings.Fields(c.args)...)...)
+		if code != c.code || !strings.Contains(out+errs, c.want) {
+			t.Errorf("%s: exit %d, want %d: %s%s", c.args, code, c.code, out, errs)
+		}
+	}
+	if out, errs, code := offline(t, t.TempDir(), "validate", "--since", "v1"); code != exitError {
+		t.Errorf("outside of a repository: exit %d: %s%s", code, out, errs)
+	}
+}

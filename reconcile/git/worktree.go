@@ -51,6 +51,26 @@ func OpenWorktree(dir string) (*Worktree, error) {
 // Root is the absolute path of the working tree.
 func (w *Worktree) Root() string { return w.root }
 
+// Inside is the slash-separated path that a directory on disk has in the working tree; "." is its root.
+func (w *Worktree) Inside(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find %q in working tree: %w", dir, err)
+	}
+	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		return "", fmt.Errorf("find %q in working tree: %w", dir, err)
+	}
+	root, err := filepath.EvalSymlinks(w.root)
+	if err != nil {
+		return "", fmt.Errorf("find working tree: %w", err)
+	}
+	rel, err := filepath.Rel(root, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", fmt.Errorf("%q is outside the working tree %q", dir, w.root)
+	}
+	return filepath.ToSlash(rel), nil
+}
+
 // Setting is a value of the repository's own configuration, as ("reconciler", "server"); "" if it is not set.
 func (w *Worktree) Setting(section, key string) (string, error) {
 	r, err := open(w.root)

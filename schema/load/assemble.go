@@ -44,7 +44,9 @@ func (l *Loader) assemble(results, loud []*fileResult) (*Result, error) {
 	out.Set, out.objects = a.set, a.sorted
 	clashes := a.check()
 	a.clean = len(clashes) == 0
-	for _, c := range clashes {
+	inside := len(clashes)
+	clashes = append(clashes, a.set.CheckImmutable(l.before)...)
+	for i, c := range clashes {
 		if a.unsure(&c, unreadOf(loud)) {
 			continue
 		}
@@ -52,7 +54,7 @@ func (l *Loader) assemble(results, loud []*fileResult) (*Result, error) {
 		if other := find(a.sorted, c.Other); other != nil {
 			message += " of " + other.label() + " at " + other.position.String()
 		}
-		if l.part && c.Other == (schema.Key{}) {
+		if l.part && i < inside && c.Other == (schema.Key{}) {
 			out.Warnings = append(out.Warnings, fmt.Sprintf("%s: %s: %s: %s; it may be declared elsewhere", o.place(c.Path), o.label(), dotted(o.written(c.Path)), message))
 			continue
 		}

@@ -31,6 +31,9 @@ type Config struct {
 	// beside the tree's. nil: none.
 	Others *schema.Set
 
+	// Before is a set that was in force before: what it has of ConfigMaps and Secrets that are immutable must not change. nil: none.
+	Before *schema.Set
+
 	// Part says that the tree is a part of what is declared: a reference to a ConfigMap or Secret that is not in it is a
 	// warning, because it may be elsewhere.
 	Part bool
@@ -62,6 +65,7 @@ type Config struct {
 type Loader struct {
 	roots      []root
 	others     []*object
+	before     *schema.Set
 	own        []*schema.Policy // the server's
 	unjudging  bool             // policies are not obeyed
 	part       bool
@@ -129,7 +133,7 @@ func New(c Config) (*Loader, error) {
 	}
 	n := min(max(runtime.GOMAXPROCS(0), 1), 4)
 	l := &Loader{
-		roots: roots, others: others(c), own: c.Policies, unjudging: c.Unjudged, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
+		roots: roots, others: others(c), before: c.Before, own: c.Policies, unjudging: c.Unjudged, verdicts: map[*object]*verdict{}, part: c.Part, tags: tags, anyTag: c.Others != nil, most: treeLimits,
 		evaluate: c.Evaluate, evaluators: make(chan *evaluator, n), cache: map[cacheKey]*cached{}, dirs: map[cacheKey]*listing{}, kept: c.Cache, spare: c.Spare,
 	}
 	e, err := newEvaluator()

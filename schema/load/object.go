@@ -88,6 +88,11 @@ func (o *object) inherited(f *object) bool {
 // written is a path of the canonical object as the person wrote it.
 func (o *object) written(path []string) []string {
 	if !old(o.form.version) {
+		if o.form.kind == schema.KindSecret && path[0] == "data" {
+			if text := append([]string{"stringData"}, path[1:]...); o.tree().at(text) != nil {
+				return text // it wins where both are
+			}
+		}
 		return v1.Path(path)
 	}
 	all := v1beta1.Paths(o.form.kind, path)

@@ -71,6 +71,7 @@ type v1ConfigMap struct {
 	schema.Meta `json:"metadata"`
 	Data        map[string]string `json:"data"`
 	BinaryData  map[string]string `json:"binaryData"`
+	Immutable   bool              `json:"immutable"`
 }
 
 type v1Secret struct {
@@ -78,6 +79,7 @@ type v1Secret struct {
 	Type        string            `json:"type"`
 	Data        map[string]string `json:"data"`
 	StringData  map[string]string `json:"stringData"`
+	Immutable   bool              `json:"immutable"`
 }
 
 // decoder makes the canonical object of the JSON of one that has passed its definition. The error means that it has not.
@@ -166,7 +168,7 @@ func decodeConfigMap(b []byte) (schema.Object, []schema.Problem, error) {
 		return nil, nil, fmt.Errorf("decode config map: %w", err)
 	}
 	binary, problems := fromBase64(in.BinaryData, "binaryData")
-	return (&schema.ConfigMap{Meta: in.Meta, Data: in.Data, BinaryData: binary}).Canonical(), problems, nil
+	return (&schema.ConfigMap{Meta: in.Meta, Data: in.Data, BinaryData: binary, Immutable: in.Immutable}).Canonical(), problems, nil
 }
 
 func decodeSecret(b []byte) (schema.Object, []schema.Problem, error) {
@@ -178,7 +180,7 @@ func decodeSecret(b []byte) (schema.Object, []schema.Problem, error) {
 	for k, v := range in.StringData {
 		data[k] = []byte(v)
 	}
-	return (&schema.Secret{Meta: in.Meta, Type: in.Type, Data: data}).Canonical(), problems, nil
+	return (&schema.Secret{Meta: in.Meta, Type: in.Type, Data: data, Immutable: in.Immutable}).Canonical(), problems, nil
 }
 
 func fromBase64(m map[string]string, field string) (map[string][]byte, []schema.Problem) {
