@@ -183,7 +183,7 @@ func (c *step) rules() bool {
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
 	l := s.Reserved()
 	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, PIDs: l.PIDs, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
-		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints, Priority: s.Priority}
+		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints}
 	for i := range s.Containers {
 		for _, p := range s.Containers[i].Ports {
 			if p.HostPort != 0 {

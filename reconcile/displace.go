@@ -28,10 +28,10 @@ func (c *step) lowPriority() int32 {
 // pods of lower priority on one minion drain whose room it needs. Either way the room is its own from now on, so that
 // nothing of lower priority takes it first. It returns what the pod waits for, "" if no room can be made.
 func (c *step) displace(w want, d place.Demand) string {
-	if d.Priority <= c.lowPriority() {
+	if w.priority <= c.lowPriority() {
 		return ""
 	}
-	on := c.spare(w.key, c.instancesByMinion())
+	on := c.instancesByMinion()
 	names := slices.Sorted(maps.Keys(on))
 	for _, minion := range names {
 		ends := c.ending(on[minion])
@@ -40,11 +40,14 @@ func (c *step) displace(w want, d place.Demand) string {
 			return fmt.Sprintf("%s on %s to be gone", strings.Join(ends, ", "), minion)
 		}
 	}
-	minion, victims := c.cheapest(names, on, d)
+	minion, victims := c.cheapest(names, on, d, w.priority)
 	if minion == "" {
 		return ""
 	}
-	why := fmt.Sprintf(displacedBy+"%s of priority %d", owner(w.key.Namespace, w.pod, w.controller), d.Priority)
+	why := fmt.Sprintf(displacedBy+"%s of priority %d", owner(w.key.Namespace, w.pod, w.controller), w.priority)
+	if _, from := c.priority(w.key, w.spec); from != (schema.Key{}) {
+		why += fmt.Sprintf(", that of %s, which waits for it", from)
+	}
 	for _, id := range victims {
 		b := c.binding(id)
 		c.rouse(owner(b.Namespace, b.Pod, b.Controller))
@@ -62,10 +65,10 @@ const minionsCompared = 128
 
 // cheapest is the minion on which the least has to go for a pod to fit, and what: the fewest instances, then those of the
 // lowest priority, then the fewest bare pods.
-func (c *step) cheapest(names []string, on map[string][]string, d place.Demand) (minion string, victims []string) {
+func (c *step) cheapest(names []string, on map[string][]string, d place.Demand, priority int32) (minion string, victims []string) {
 	found := 0
 	for _, name := range names {
-		v := c.victims(name, on[name], d)
+		v := c.victims(name, on[name], d, priority)
 		if len(v) == 0 {
 			continue
 		}
@@ -79,14 +82,14 @@ func (c *step) cheapest(names []string, on map[string][]string, d place.Demand) 
 	return minion, victims
 }
 
-// victims are the instances on a minion that have to go for a pod to fit; none if that does not help.
-func (c *step) victims(minion string, ids []string, d place.Demand) []string {
+// victims are the instances on a minion that have to go for a pod of a priority to fit; none if that does not help.
+func (c *step) victims(minion string, ids []string, d place.Demand, priority int32) []string {
 	var lower []string
 	going := c.ending(ids)
 	for _, id := range ids {
 		b := c.binding(id)
 		_, suspended := c.suspended[owner(b.Namespace, b.Pod, b.Controller)]
-		if b.Spec.Priority < d.Priority && !c.ended(id) && !suspended && !slices.Contains(going, id) {
+		if c.priorityOf(&b) < priority && !c.ended(id) && !suspended && !slices.Contains(going, id) {
 			lower = append(lower, id)
 		}
 	}
@@ -118,7 +121,7 @@ func (c *step) compareImportance(x, y string) int {
 		return 0
 	}
 	p, q := a.Spec.Reserved(), b.Spec.Reserved()
-	return cmp.Or(cmp.Compare(a.Spec.Priority, b.Spec.Priority), cmp.Compare(bare(a), bare(b)),
+	return cmp.Or(cmp.Compare(c.priorityOf(&a), c.priorityOf(&b)), cmp.Compare(bare(a), bare(b)),
 		cmp.Compare(q.Memory, p.Memory), cmp.Compare(q.MilliCPU, p.MilliCPU), strings.Compare(x, y))
 }
 
@@ -127,7 +130,7 @@ func (c *step) compareVictims(x, y []string) int {
 		highest = -1 << 31
 		for _, id := range ids {
 			b := c.binding(id)
-			highest = max(highest, b.Spec.Priority)
+			highest = max(highest, c.priorityOf(&b))
 			if b.Controller == "" {
 				bare++
 			}

@@ -152,7 +152,7 @@ func (f *forecast) hold(s *schema.Service, p schema.ServicePort) int {
 		}
 		expires := f.expires(b)
 		switch {
-		case b.Spec.Priority < f.threat:
+		case f.priorityOf(b) < f.threat:
 		case !declared || (goes || expires) && (ch.Verb == Delete || w.controller == ""):
 		case !goes && !expires && b.Hash == w.hash:
 			kept++
@@ -234,7 +234,7 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 	f.threat = f.lowPriority()
 	if len(open)*len(f.in.Minions) > manyFits {
 		for _, w := range open {
-			f.threat = max(f.threat, w.spec.Priority)
+			f.threat = max(f.threat, w.priority)
 		}
 		return nil
 	}
@@ -259,8 +259,8 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 		}
 		l := f.limits(w)
 		sure[w.key] = ok && w.controller != "" && !stop[w.key] && l.surge > 0 && l.unavailable == 0
-		if !ok && w.spec.Priority > f.lowPriority() { // it may displace others, which are then to be placed, too
-			threat, f.threat = true, max(f.threat, w.spec.Priority)
+		if !ok && w.priority > f.lowPriority() { // it may displace others, which are then to be placed, too
+			threat, f.threat = true, max(f.threat, w.priority)
 		}
 	}
 	if threat {

@@ -66,19 +66,13 @@ func (w *world) checkOrder(in reconcile.Input, p reconcile.Plan) {
 		metas[r.Key()], replicas[r.Key()], hashes[r.Key()] = &r.Meta, own(p.State, r), r.Spec.Template.Spec.Hash()
 	}
 	before := named(in, p)
-	of := func(b reconcile.Binding) schema.Key {
-		if b.Controller != "" {
-			return schema.Key{Kind: schema.KindReplicationController, Namespace: b.Namespace, Name: b.Controller}
-		}
-		return schema.Key{Kind: schema.KindPod, Namespace: b.Namespace, Name: b.Pod}
-	}
 	well := func(k schema.Key) bool {
 		if p.State.Objects[k.String()].Quarantine != nil {
 			return false
 		}
 		pods := map[string]bool{}
 		for _, b := range before {
-			if of(b) == k && b.Hash == hashes[k] && p.State.Minions[b.Minion].Lost.IsZero() && in.Minions[b.Minion].Report != nil && ready(in, b) {
+			if declaredBy(b) == k && b.Hash == hashes[k] && p.State.Minions[b.Minion].Lost.IsZero() && in.Minions[b.Minion].Report != nil && ready(in, b) {
 				pods[b.Pod] = true
 			}
 		}
@@ -94,13 +88,13 @@ func (w *world) checkOrder(in reconcile.Input, p reconcile.Plan) {
 		return schema.Key{}
 	}
 	for id, b := range p.State.Bindings.ByID() {
-		old, k := in.State.Bindings.Get(id), of(b)
+		old, k := in.State.Bindings.Get(id), declaredBy(b)
 		if metas[k] == nil || p.State.Objects[k.String()].Quarantine != nil || b.Hash != hashes[k] {
 			continue
 		}
 		if d := waits(k); b.Phase == assignment.Prepare && d != (schema.Key{}) {
 			for o := range p.State.Bindings.All() {
-				if was := bindingOf(in.State, o.ID); of(*o) == k && o.Pod == b.Pod && was.Hash != b.Hash && was.Phase == assignment.Run && o.Phase != assignment.Run && !w.displaced(*o) {
+				if was := bindingOf(in.State, o.ID); declaredBy(*o) == k && o.Pod == b.Pod && was.Hash != b.Hash && was.Phase == assignment.Run && o.Phase != assignment.Run && !w.displaced(*o) {
 					w.t.Fatalf("%s gives way to %s, while %s is not as declared and ready: before: %s, now: %s", o.ID, id, d, brief(in.State), brief(p.State))
 				}
 			}

@@ -23,13 +23,13 @@ func (c *step) decidePods() {
 	c.lookAtRollouts(wants, c.slotIDs)
 	of := map[int32]int{}
 	for i := range wants {
-		of[wants[i].spec.Priority]++
+		of[wants[i].priority]++
 	}
 	for p, n := range of {
 		c.queue[p] = make([]want, 0, n)
 	}
 	for _, w := range wants {
-		c.queue[w.spec.Priority] = append(c.queue[w.spec.Priority], w)
+		c.queue[w.priority] = append(c.queue[w.priority], w)
 	}
 	for len(c.queue) > 0 { // the highest first: the lower must not take the room that was made for the higher
 		p := slices.Max(slices.Collect(maps.Keys(c.queue)))

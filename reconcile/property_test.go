@@ -340,8 +340,9 @@ func (w *world) checkKept(in reconcile.Input, s reconcile.State) {
 			continue
 		}
 		roll := false // it takes the place of one elsewhere, which was there when two were allowed
-		for o := range in.State.Bindings.All() {
-			roll = roll || o.Pod == b.Pod && o.Controller == b.Controller && s.Minions[o.Minion].Lost.IsZero() && o.Phase == assignment.Run
+		for was := range in.State.Bindings.All() {
+			o := s.Bindings.Get(was.ID) // by the name that it may just have got
+			roll = roll || o != nil && o.Pod == b.Pod && o.Controller == b.Controller && s.Minions[o.Minion].Lost.IsZero() && was.Phase == assignment.Run
 		}
 		if roll {
 			continue

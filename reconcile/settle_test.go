@@ -102,6 +102,7 @@ func (w *world) checkNoRoom(c reconcile.Change) {
 			return
 		}
 	}
+	waited := waitedFor(w.set)
 	for b := range w.state.Bindings.All() {
 		if b.Spec.Affinity != nil || s.Affinity != nil {
 			return
@@ -110,7 +111,7 @@ func (w *world) checkNoRoom(c reconcile.Change) {
 	for _, name := range w.names() {
 		left := w.agents[name].capacity.Memory
 		for b := range w.state.Bindings.All() {
-			if b.Minion == name && b.Spec.Priority >= s.Priority {
+			if b.Minion == name && (b.Spec.Priority >= s.Priority || waited[declaredBy(*b)]) {
 				left -= b.Spec.Reserved().Memory
 			}
 		}
@@ -118,4 +119,41 @@ func (w *world) checkNoRoom(c reconcile.Change) {
 			w.t.Fatalf("%+v waits for room that lower ones have on %s: %s", c, name, brief(w.state))
 		}
 	}
+}
+
+// waitedFor are those whose priority may be that of another, which waits for them.
+func waitedFor(set *schema.Set) map[schema.Key]bool {
+	out := map[schema.Key]bool{}
+	last := map[string]int{} // wave of each namespace
+	for o := range set.Objects() {
+		m := o.Metadata()
+		last[m.Namespace] = max(last[m.Namespace], m.Wave())
+		keys, _ := m.DependsOn()
+		for _, k := range keys {
+			out[k] = true
+		}
+	}
+	for o := range set.Objects() {
+		m := o.Metadata()
+		if m.Wave() < last[m.Namespace] {
+			out[o.Key()] = true
+		}
+		if s, ok := o.(*schema.Service); ok && out[o.Key()] {
+			for _, p := range set.Pods {
+				out[p.Key()] = out[p.Key()] || schema.Selects(s.Spec.Selector, p.Labels)
+			}
+			for _, r := range set.ReplicationControllers {
+				out[r.Key()] = out[r.Key()] || schema.Selects(s.Spec.Selector, r.Spec.Template.Labels)
+			}
+		}
+	}
+	return out
+}
+
+// declaredBy is the object that an instance is of.
+func declaredBy(b reconcile.Binding) schema.Key {
+	if b.Controller != "" {
+		return schema.Key{Kind: schema.KindReplicationController, Namespace: b.Namespace, Name: b.Controller}
+	}
+	return schema.Key{Kind: schema.KindPod, Namespace: b.Namespace, Name: b.Pod}
 }

@@ -15,6 +15,7 @@ type want struct {
 	pod         string
 	controller  string
 	spec        *schema.PodSpec
+	priority    int32 // of spec, or inherited
 	hash        string
 	labels      map[string]string
 	annotations map[string]string
@@ -59,6 +60,7 @@ func (c *step) wants() []want {
 func (c *step) wantsOf(w *workload) (out []want) {
 	spec, h, annotations := c.effective(w)
 	of := want{key: w.key, pod: w.key.Name, spec: spec, hash: h, labels: w.labels, annotations: annotations, fence: w.onLoss == fence, asks: &asks{}}
+	of.priority, _ = c.priority(w.key, spec)
 	of.asks.none = len(c.strays) == 0 && !c.st.Bindings.has(w.key)
 	if w.controller == "" {
 		return []want{of}

@@ -14,8 +14,9 @@ import (
 // ordering is which declared objects wait for which: those with an annotation, and in their namespaces all above the lowest wave.
 // It depends on the set alone.
 type ordering struct {
-	named map[schema.Key][]schema.Key // by reconciler/depends-on
-	waves map[string][]wave           // of namespaces in which an object has a wave, from low to high
+	named     map[schema.Key][]schema.Key // by reconciler/depends-on
+	waves     map[string][]wave           // of namespaces in which an object has a wave, from low to high
+	inherited map[schema.Key]inherited    // of those that others wait for
 }
 
 // wave is the objects of one namespace with one number.
@@ -257,65 +258,6 @@ func (c *step) current(w want, ids []string) (id string, begun bool) {
 		}
 	}
 	return id, id != "" && c.binding(id).Hash == w.hash
-}
-
-// spare is instances by minion without those that an object waits for, or would if they went: else it would displace them as soon
-// as they are ready, wait for them, and displace them again. Those that go all the same stay in it.
-func (c *step) spare(k schema.Key, on map[string][]string) map[string][]string {
-	if c.of.order == nil {
-		return on
-	}
-	needs := c.of.needs(k)
-	if len(needs) == 0 {
-		return on
-	}
-	for minion, ids := range on {
-		going := c.ending(ids)
-		on[minion] = slices.DeleteFunc(ids, func(id string) bool {
-			b := c.binding(id)
-			return needs[owner(b.Namespace, b.Pod, b.Controller)] && !slices.Contains(going, id)
-		})
-	}
-	return on
-}
-
-// needs are all pods and controllers that come before an object, and before those.
-func (d *derived) needs(k schema.Key) map[schema.Key]bool {
-	out := map[schema.Key]bool{}
-	add := func(x schema.Key) []schema.Key {
-		if x == k || out[x] {
-			return nil
-		}
-		out[x] = true
-		return []schema.Key{x}
-	}
-	for open := []schema.Key{k}; len(open) > 0; {
-		x := open[len(open)-1]
-		open = open[:len(open)-1]
-		if s := d.services[x]; s != nil {
-			for _, i := range d.selects.of(s.Namespace, s.Spec.Selector) {
-				if w := d.workloads[i]; schema.Selects(s.Spec.Selector, w.labels) {
-					open = append(open, add(w.key)...)
-				}
-			}
-			continue
-		}
-		for _, n := range d.order.named[x] {
-			open = append(open, add(n)...)
-		}
-		w := d.by[x]
-		if w == nil {
-			continue
-		}
-		for _, v := range d.order.waves[x.Namespace] {
-			if v.number < w.object.Metadata().Wave() {
-				for _, n := range v.keys {
-					open = append(open, add(n)...)
-				}
-			}
-		}
-	}
-	return out
 }
 
 // wait adds a change that waits for other objects; what for is said when all has been decided.

@@ -95,6 +95,9 @@ func derive(set *schema.Set, before *derived) *derived {
 		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
 	}
 	d.order, d.groups = orderOf(d), groupsOf(d)
+	if d.order != nil {
+		d.order.inherited = d.inherit()
+	}
 	return d
 }
 
@@ -222,7 +225,7 @@ func (c *step) rouse(k schema.Key) {
 	}
 	c.slotsWanted = nil
 	c.lookAtRollouts(wants, c.slotIDs)
-	p := wants[0].spec.Priority
+	p := wants[0].priority
 	c.queue[p] = append(c.queue[p], wants...)
 }
 

@@ -48,7 +48,6 @@ type Demand struct {
 	Hash      string
 	Affinity  *schema.Affinity
 	Spread    []schema.TopologySpread
-	Priority  int32
 	Leaving   bool  // it is there and about to go: topology spread does not count it
 	Replaces  *Spot // what gives way to it; nil = nothing
 
