@@ -20,7 +20,7 @@ import (
 // checks after every step what must always hold. Each check names the mutants that it was seen to catch.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}, loose: map[string]bool{}}
+		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}, loose: map[string]bool{}, before: map[string]assignment.Generation{}}
 		w.missing["none:1"], w.crashing["bad:1"] = true, true
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {
 			c := assignment.Capacity{MilliCPU: 4000, Memory: int64(rapid.IntRange(5, 12).Draw(t, "memory")) * 100 << 20, Pods: 20}
@@ -43,8 +43,9 @@ type world struct {
 	t       *rapid.T
 	commits int
 	ghosts  int
-	unknown map[string]bool // ghosts that no server has heard of
-	loose   map[string]bool // instances that were made when two of their pod might run
+	unknown map[string]bool                  // ghosts that no server has heard of
+	loose   map[string]bool                  // instances that were made when two of their pod might run
+	before  map[string]assignment.Generation // the last table before an instance was made
 }
 
 // tick lets random things happen, then makes one step.
@@ -243,6 +244,11 @@ func (w *world) checkedStep() {
 		w.t.Fatal("nothing planned: ", p.Stalled)
 	}
 	reconcile.Summarize(in, p)
+	for b := range p.State.Bindings.All() {
+		if in.State.Bindings.Get(b.ID) == nil && b.Created.Equal(in.Now) {
+			w.before[b.ID] = in.State.Table
+		}
+	}
 	w.checkAddresses(p.State)
 	w.checkCopies(in, p.State)
 	w.checkRoom(p.State)
@@ -521,6 +527,9 @@ func (w *world) checkWithdrawn(in reconcile.Input, p reconcile.Plan, old, b reco
 	for name, m := range in.Minions {
 		if !m.Connected && in.Now.Sub(m.LastSeen) >= in.Settings.LostAfter || !p.State.Minions[name].Lost.IsZero() {
 			continue
+		}
+		if last, ok := w.before[b.ID]; ok && w.agents[name].routes.Generation.Compare(last) <= 0 {
+			continue // it was away for so long that it routes to who had the address before
 		}
 		for _, s := range w.agents[name].routes.Services {
 			for _, e := range s.Endpoints {

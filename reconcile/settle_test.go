@@ -21,7 +21,7 @@ import (
 // priority are taken; a pod goes where it tolerates a taint only for a time.
 func TestSettles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}, loose: map[string]bool{}}
+		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}, loose: map[string]bool{}, before: map[string]assignment.Generation{}}
 		for i := range rapid.IntRange(1, 3).Draw(t, "minions") {
 			w.join(fmt.Sprintf("m%d", i+1), assignment.Capacity{MilliCPU: 4000, Memory: 1000 << 20, Pods: 20}, nil)
 		}
