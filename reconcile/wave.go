@@ -225,6 +225,7 @@ func (c *step) going(wants []want, slots map[string][]string) (out []want) {
 		ch.Minion = b.Minion
 		c.wait(ch)
 		w.spec, w.hash, w.annotations, w.asks = b.Spec, b.Hash, b.Annotations, &asks{}
+		w.priority, _ = c.priority(w.key, w.spec)
 		out = append(out, w)
 	}
 	for _, w := range gone {
@@ -232,6 +233,7 @@ func (c *step) going(wants []want, slots map[string][]string) (out []want) {
 			there++
 			if healthy.Hash != w.hash {
 				w.spec, w.hash, w.annotations, w.asks = &healthy.Spec, healthy.Hash, healthy.Annotations, &asks{none: w.asks.none}
+				w.priority, _ = c.priority(w.key, w.spec)
 			}
 			out = append(out, w)
 			continue
