@@ -159,9 +159,10 @@ func had(before []reconcile.Binding, k schema.Key) int {
 // own object is well; all that were never well with the others go back to nothing.
 func (w *world) checkGroups(in reconcile.Input, p reconcile.Plan, declared map[string]string, off map[string]bool) {
 	groups, of := map[string][]string{}, map[string]string{}
-	counts := map[string]int{}
+	counts, still := map[string]int{}, map[string]bool{}
 	note := func(k schema.Key, m schema.Meta, n int) {
 		counts[k.String()] = n
+		_, still[k.String()] = m.Annotations[schema.AnnotationReportOnly]
 		if g := m.Annotations[schema.AnnotationGroup]; g != "" {
 			of[k.String()] = g
 			groups[g] = append(groups[g], k.String())
@@ -209,7 +210,7 @@ func (w *world) checkGroups(in reconcile.Input, p reconcile.Plan, declared map[s
 		})
 		for _, k := range members {
 			r := p.State.Objects[k]
-			if failed && r.Quarantine == nil && !off[k] && r.Healthy != nil && r.Healthy.Hash != declared[k] {
+			if failed && r.Quarantine == nil && !off[k] && !still[k] && r.Healthy != nil && r.Healthy.Hash != declared[k] {
 				w.t.Fatalf("%s does not go back with the others of its group", k)
 			}
 		}
