@@ -89,15 +89,14 @@ func fromUint32(v uint32) netip.Addr {
 }
 
 func (c *step) podAddress(minion string) (netip.Addr, bool) {
-	net := c.st.Minions[minion].Network
 	h := c.hostsOf(minion)
 	for n := 2; n < 255; n++ {
 		if h.taken[n] {
 			continue
 		}
-		a := h.net.As4()
+		a := h.net.Addr().As4()
 		a[3] += byte(n)
-		if address := netip.AddrFrom4(a); net.Contains(address.Next()) {
+		if address := netip.AddrFrom4(a); h.net.Contains(address.Next()) {
 			if len(c.st.Resting) > 0 {
 				if _, rests := c.st.Resting[address]; rests {
 					continue
@@ -112,15 +111,15 @@ func (c *step) podAddress(minion string) (netip.Addr, bool) {
 
 // hosts are the addresses of a minion's pod network, a /24.
 type hosts struct {
-	net   netip.Addr // its first
-	taken [256]bool  // by last byte
+	net   netip.Prefix
+	taken [256]bool // by last byte
 }
 
 // hostsOf are the addresses of a minion that bindings have.
 func (c *step) hostsOf(minion string) *hosts {
 	h := c.taken[minion]
 	if h == nil {
-		h = &hosts{net: c.st.Minions[minion].Network.Addr()}
+		h = &hosts{net: c.st.Minions[minion].Network}
 		if c.taken == nil {
 			c.taken = map[string]*hosts{}
 		}

@@ -2,12 +2,13 @@ package reconcile
 
 import (
 	"reconciler/reconcile/assignment"
+	"reconciler/schema"
 )
 
 // assign gives every minion what it is to run. What a minion had already is not made again.
 func (c *step) assign() {
 	c.plan.Assignments = make(map[string]assignment.Assignment, len(c.st.Minions))
-	specs := map[string][]byte{} // by hash, which a found instance need not have of its empty spec
+	specs := map[*schema.PodSpec][]byte{}
 	t := c.st.Bindings.t
 	for name, n := range c.st.Minions {
 		a := assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
@@ -28,16 +29,14 @@ func (c *step) assign() {
 }
 
 // instances are those of a minion, by id.
-func instances(t *bindingTable, m int32, specs map[string][]byte) []assignment.Instance {
+func instances(t *bindingTable, m int32, specs map[*schema.PodSpec][]byte) []assignment.Instance {
 	out := make([]assignment.Instance, 0, len(t.minions.lists[m]))
 	for _, n := range t.minions.lists[m] {
 		b := t.all[n]
-		spec := specs[b.Hash]
-		if spec == nil || len(b.Spec.Containers) == 0 {
+		spec := specs[b.Spec]
+		if spec == nil {
 			spec = b.Spec.CanonicalJSON()
-			if len(b.Spec.Containers) > 0 {
-				specs[b.Hash] = spec
-			}
+			specs[b.Spec] = spec
 		}
 		known := b.Known()
 		out = append(out, assignment.Instance{

@@ -30,7 +30,7 @@ func (c *step) create(w want, again bool) {
 	}
 	ch.Minion = minion
 	if ch.Instance = c.bind(w, minion, assignment.Run, &ch); ch.Instance != "" {
-		c.rollouts[w.key.String()].run()
+		w.roll.run()
 	}
 	c.change(ch)
 }
@@ -72,13 +72,9 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 		return ""
 	}
 	uid := c.uid()
-	digits := strings.ReplaceAll(uid, "-", "")
-	id := w.pod + "-" + digits[:5]
-	for n := 6; ; n++ {
-		if c.st.Bindings.Get(id) == nil {
-			break
-		}
-		id = w.pod + "-" + digits[:n]
+	id := w.pod + "-" + uid[:5]
+	for n := 6; c.st.Bindings.Get(id) != nil; n++ {
+		id = w.pod + "-" + strings.ReplaceAll(uid, "-", "")[:n]
 	}
 	c.put(Binding{
 		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,

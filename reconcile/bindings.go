@@ -41,7 +41,8 @@ type token struct{ _ byte }
 
 // edition is what of a table belongs to its only user already.
 type edition struct {
-	minions, owners map[int32]bool
+	minions, owners owned
+	token           bool // that of the table is new, and nobody has it
 }
 
 // BindingsOf are some bindings, of which the last of one id counts. Specs that are the same become one.
@@ -252,12 +253,15 @@ func (s Bindings) token() *token {
 	if s.t == nil {
 		return nil
 	}
+	if s.t.edition != nil {
+		s.t.edition.token = false // who has it is to notice what comes
+	}
 	return s.t.token
 }
 
 // edit is a copy that may be changed by its only user, who sets edition to nil when that is over.
 func (t *bindingTable) edit() *bindingTable {
-	e := &edition{map[int32]bool{}, map[int32]bool{}}
+	e := &edition{}
 	if t == nil {
 		out := &bindingTable{edition: e}
 		out.ids.hash = hashString
@@ -282,7 +286,7 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
 			t.note(n, b)
 			if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
-				t.token = new(token)
+				t.renew()
 			}
 			if old.Phase != b.Phase || old.Spec != b.Spec || old.Fence != b.Fence {
 				t.assigned[t.minion[n]] = nil
@@ -291,8 +295,8 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 				t.holds[t.minion[n]] = nil
 			}
 			if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving != b.Serving || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
-				t.minions.touch(t.minion[n], t.edition.minions)
-				t.owners.touch(t.owner[n], t.edition.owners)
+				t.minions.touch(t.minion[n], &t.edition.minions)
+				t.owners.touch(t.owner[n], &t.edition.owners)
 			}
 			t.all[n] = b // a later version of the same keeps its place: nothing else changes while it is there
 			return n, false
@@ -312,14 +316,21 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 	t.note(n, b)
 	t.count++
 	t.ids.set(b.ID, n)
-	t.minion[n] = t.minions.add(b.Minion, n, t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
+	t.minion[n] = t.minions.add(b.Minion, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
 	for len(t.assigned) < len(t.minions.keys) {
 		t.assigned, t.holds = append(t.assigned, nil), append(t.holds, nil)
 	}
 	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
-	t.token = new(token)
-	t.owner[n] = t.owners.add(k, n, t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
+	t.renew()
+	t.owner[n] = t.owners.add(k, n, &t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
 	return n, added
+}
+
+// renew makes the token another.
+func (t *bindingTable) renew() {
+	if !t.edition.token {
+		t.token, t.edition.token = new(token), true
+	}
 }
 
 // note keeps account of which leave.
@@ -342,10 +353,10 @@ func (t *bindingTable) drop(id string) {
 	}
 	b := t.all[n]
 	t.ids.remove(id)
-	t.token = new(token)
+	t.renew()
 	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
-	t.minions.remove(b.Minion, n, t.edition.minions)
-	t.owners.remove(t.owners.keys[t.owner[n]], n, t.edition.owners)
+	t.minions.remove(b.Minion, n, &t.edition.minions)
+	t.owners.remove(t.owners.keys[t.owner[n]], n, &t.edition.owners)
 	t.all[n] = nil
 	delete(t.leaving, n)
 	t.free = append(t.free, n)

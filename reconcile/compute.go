@@ -69,7 +69,7 @@ type step struct {
 	readiness     []readiness                  // by the same number
 	strays        []stray
 	wanted        []want                            // see wants; nil until they were asked for
-	rollouts      map[string]*rollout               // by controller
+	rollouts      map[schema.Key]*rollout           // by controller
 	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
 	standing      *standings                        // see waits; nil until something was asked
 	groupsWell    map[string]bool                   // see groupWell
@@ -352,10 +352,7 @@ func (c *step) finish() Plan {
 	c.nameCommits()
 	slices.Sort(c.plan.Warnings)
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
-	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {
-		return cmp.Or(driftFirst(a, b), a.Object.Compare(b.Object), strings.Compare(string(a.Verb), string(b.Verb)),
-			strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
-	})
+	c.plan.Changes = sortChanges(c.plan.Changes)
 	c.st.derived = c.of
 	c.sight.seenAs, c.sight.readiness = c.seenAs, c.readiness
 	c.st.sight = c.sight
@@ -364,4 +361,70 @@ func (c *step) finish() Plan {
 	}
 	c.plan.State = c.sealed()
 	return c.plan
+}
+
+// sortChanges orders changes for people: by object, each object's by verb and instance.
+func sortChanges(list []Change) []Change {
+	list = sortRuns(list, func(a, b *Change) int { return cmp.Or(driftFirst(a, b), a.Object.Compare(b.Object)) })
+	within := func(a, b *Change) int {
+		return cmp.Or(strings.Compare(string(a.Verb), string(b.Verb)), strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
+	}
+	var order []int32
+	var sorted []Change
+	for n := 0; len(list) > n; {
+		part, sort := list[n:], false
+		end := 1
+		for end < len(part) && part[end].Drift == part[0].Drift && part[end].Object == part[0].Object {
+			sort = sort || within(&part[end-1], &part[end]) > 0
+			end++
+		}
+		n += end
+		if part = part[:end]; !sort {
+			continue
+		}
+		order, sorted = order[:0], append(sorted[:0], part...)
+		for i := range part {
+			order = append(order, int32(i))
+		}
+		slices.SortStableFunc(order, func(i, j int32) int { return within(&sorted[i], &sorted[j]) }) // a change is large
+		for i, j := range order {
+			part[i] = sorted[j]
+		}
+	}
+	return list
+}
+
+// sortRuns sorts what consists of few sorted runs, by merging them. The order of equals stays.
+func sortRuns[T any](list []T, compare func(a, b *T) int) []T {
+	ends := []int{0}
+	for i := 1; i < len(list); i++ {
+		if compare(&list[i-1], &list[i]) > 0 {
+			ends = append(ends, i)
+		}
+	}
+	ends = append(ends, len(list))
+	if len(ends) <= 2 {
+		return list
+	}
+	from, to := list, make([]T, 0, len(list))
+	for ; len(ends) > 2; from, to = to, from[:0] {
+		merged := []int{0}
+		for i := 0; i+1 < len(ends); i += 2 {
+			x, y := from[ends[i]:ends[i+1]], from[:0]
+			if i+2 < len(ends) {
+				y = from[ends[i+1]:ends[i+2]]
+			}
+			for len(x) > 0 && len(y) > 0 {
+				if compare(&x[0], &y[0]) <= 0 {
+					to, x = append(to, x[0]), x[1:]
+				} else {
+					to, y = append(to, y[0]), y[1:]
+				}
+			}
+			to = append(append(to, x...), y...)
+			merged = append(merged, len(to))
+		}
+		ends = merged
+	}
+	return from
 }

@@ -63,7 +63,7 @@ func (ch *Change) reason() string {
 }
 
 // driftFirst orders what nobody declared before the rest.
-func driftFirst(a, b Change) int {
+func driftFirst(a, b *Change) int {
 	switch {
 	case a.Drift == b.Drift:
 		return 0

@@ -6,6 +6,19 @@ import (
 	"reconciler/schema"
 )
 
+// owned tells which lists belong to their only user already.
+type owned []bool
+
+// take makes a list its user's own, and tells whether it was not.
+func (o *owned) take(i int32) bool {
+	for int(i) >= len(*o) {
+		*o = append(*o, false)
+	}
+	was := (*o)[i]
+	(*o)[i] = true
+	return !was
+}
+
 // index is numbers of bindings by something that they have in common. What has none left is forgotten.
 type index[K comparable] struct {
 	number sharded[K, int32]
@@ -30,7 +43,7 @@ func (g *index[K]) of(key K) []int32 {
 }
 
 // add puts number n into the list of a key and returns the key's number. own are the lists that belong to the caller already.
-func (g *index[K]) add(key K, n int32, own map[int32]bool, order func(x, y int32) int, keys func(x, y K) int) int32 {
+func (g *index[K]) add(key K, n int32, own *owned, order func(x, y int32) int, keys func(x, y K) int) int32 {
 	i, ok := g.number.get(key)
 	if !ok {
 		if last := len(g.free) - 1; last >= 0 {
@@ -40,7 +53,8 @@ func (g *index[K]) add(key K, n int32, own map[int32]bool, order func(x, y int32
 			i = int32(len(g.keys))
 			g.keys, g.lists = append(g.keys, key), append(g.lists, nil)
 		}
-		g.lists[i], own[i] = nil, true
+		g.lists[i] = nil
+		own.take(i)
 		g.number.set(key, i)
 		if keys != nil {
 			at, _ := slices.BinarySearchFunc(g.sorted, key, func(j int32, k K) int { return keys(g.keys[j], k) })
@@ -48,8 +62,8 @@ func (g *index[K]) add(key K, n int32, own map[int32]bool, order func(x, y int32
 		}
 	}
 	list := g.lists[i]
-	if !own[i] {
-		list, own[i] = slices.Clone(list), true
+	if own.take(i) {
+		list = slices.Clone(list)
 	}
 	at := len(list)
 	if at > 0 && order(list[at-1], n) > 0 {
@@ -60,17 +74,17 @@ func (g *index[K]) add(key K, n int32, own map[int32]bool, order func(x, y int32
 }
 
 // touch makes the list of a key another, with the same in it.
-func (g *index[K]) touch(i int32, own map[int32]bool) {
-	if !own[i] {
-		g.lists[i], own[i] = slices.Clone(g.lists[i]), true
+func (g *index[K]) touch(i int32, own *owned) {
+	if own.take(i) {
+		g.lists[i] = slices.Clone(g.lists[i])
 	}
 }
 
-func (g *index[K]) remove(key K, n int32, own map[int32]bool) {
+func (g *index[K]) remove(key K, n int32, own *owned) {
 	i, _ := g.number.get(key)
 	list := g.lists[i]
-	if !own[i] {
-		list, own[i] = slices.Clone(list), true
+	if own.take(i) {
+		list = slices.Clone(list)
 	}
 	at := slices.Index(list, n)
 	g.lists[i] = slices.Delete(list, at, at+1)

@@ -18,8 +18,8 @@ const oneAtATime = "another replica to be replaced: one at a time"
 func (c *step) decidePods() {
 	c.slotIDs, c.queue = c.slots(), map[int32][]want{}
 	wants := c.hold(c.active(c.wants(), c.slotIDs), c.slotIDs)
-	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants))
-	c.rollouts = map[string]*rollout{}
+	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants)+len(c.set.Services))
+	c.rollouts = map[schema.Key]*rollout{}
 	c.lookAtRollouts(wants, c.slotIDs)
 	of := map[int32]int{}
 	for i := range wants {
@@ -65,7 +65,7 @@ func (c *step) decideInTurn(wants []want, slots map[string][]string) {
 
 // decidePod does what may be done now for one declared pod whose bindings are ids, from old to new.
 func (c *step) decidePod(w want, ids []string) {
-	r := c.rollouts[w.key.String()]
+	r := w.roll
 	var match, old []string // in Run or Prepare
 	var barred *Binding     // it leaves, and its lost minion may run it still
 	leaving := false
@@ -149,7 +149,7 @@ func (c *step) relabel(id string, w want) {
 // follow goes on with a pod that has an instance as declared, and perhaps an old one that it replaces.
 func (c *step) follow(w want, id string, old []string, leaving bool) {
 	b := c.binding(id)
-	r := c.rollouts[w.key.String()]
+	r := w.roll
 	problem := c.problem(id)
 	if b.Phase == assignment.Prepare {
 		prepared := c.observedOf(id) != nil && c.observedOf(id).State == assignment.Prepared

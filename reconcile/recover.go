@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -365,8 +366,16 @@ func (r *recovery) uid() string {
 
 // uid is a unique id in the shape of a UUID of version 8 (RFC 9562 section 5.8).
 func uid(fleet string, sequence uint64) string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%s %d", fleet, sequence))
+	var room [128]byte
+	h := sha256.Sum256(strconv.AppendUint(append(append(room[:0], fleet...), ' '), sequence, 10))
 	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80
-	s := hex.EncodeToString(h[:16])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+	out := room[:0]
+	for i, n := range [...]int{4, 2, 2, 2, 6} {
+		if i > 0 {
+			out = append(out, '-')
+		}
+		out = hex.AppendEncode(out, h[:n])
+		copy(h[:], h[n:16])
+	}
+	return string(out)
 }

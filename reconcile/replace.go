@@ -43,7 +43,7 @@ func (c *step) replace(w want, old string, leaving bool, other *Binding) {
 	if lost && !barred {
 		c.moveOff(&ch, w, &b)
 	}
-	r := c.rollouts[w.key.String()] // nil for a bare pod
+	r := w.roll // nil for a bare pod
 	ready := c.rank(old) == 3
 	double := r != nil && r.mayDouble(w.pod)
 	switch {
@@ -131,7 +131,7 @@ func (r *rollout) run() {
 // stopFirst ends the old instance of a pod of which the new one is to run when it is gone, if no more replicas are without a
 // ready instance then than may be.
 func (c *step) stopFirst(w want, id, old string, ch *Change) {
-	if r := c.rollouts[w.key.String()]; r != nil {
+	if r := w.roll; r != nil {
 		if !r.mayStop(w.pod, false, false) {
 			ch.Waiting = "enough other replicas to be ready"
 			return
@@ -155,17 +155,21 @@ func (c *step) goAway(id, why string) {
 
 // prune ends every instance that nothing declares any more.
 func (c *step) prune() {
-	said := map[string]bool{}
-	for _, ch := range c.plan.Changes {
-		said[ch.Old], said[ch.Instance] = true, true
-	}
 	var ids []string
 	c.unrested(func(n int32, b *Binding) {
 		if leaving(b) || c.began(n, b) && !c.isWanted(b) { // what was bound in this step is wanted
 			ids = append(ids, b.ID)
 		}
 	})
+	if len(ids) == 0 {
+		return
+	}
 	slices.Sort(ids)
+	said := map[string]bool{}
+	for i := range c.plan.Changes {
+		ch := &c.plan.Changes[i]
+		said[ch.Old], said[ch.Instance] = true, true
+	}
 	for _, id := range ids {
 		b := c.binding(id)
 		if c.isWanted(&b) {

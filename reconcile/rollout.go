@@ -76,27 +76,32 @@ type rollout struct {
 
 // lookAtRollouts looks at the replicas of some controllers. slots are the bindings by slot.
 func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
-	for _, w := range wants {
+	var r *rollout
+	var of schema.Key
+	for i := range wants { // those of one controller stand together
+		w := &wants[i]
 		if w.controller == "" {
 			continue
 		}
-		k := w.key.String()
-		r := c.rollouts[k]
+		if w.key != of {
+			r, of = c.rollouts[w.key], w.key
+		}
 		if r == nil {
 			n := c.of.replicas(w.key)
-			r = &rollout{limits: limitsOf(w.rolls, c.in.Settings, n), replicas: n, begun: pods{}, ending: pods{}, doubled: pods{}, unready: pods{}, promised: pods{}}
+			r = &rollout{limits: limitsOf(w.rolls, c.in.Settings, n), replicas: n, begun: pods{}, ending: pods{}, doubled: pods{}, unready: make(pods, n), promised: pods{}}
 			for b := range c.st.Bindings.Of(w.key) {
 				if c.mayRun(b) {
 					r.present++
 				}
 			}
-			c.rollouts[k] = r
+			c.rollouts[w.key] = r
 		}
+		w.roll = r
 		if w.asks.none {
 			r.unready[w.pod] = true
 			continue
 		}
-		c.lookAt(r, w, slots[slot(w.key.Namespace, w.pod, w.controller)])
+		c.lookAt(r, *w, slots[slot(w.key.Namespace, w.pod, w.controller)])
 	}
 }
 
@@ -205,7 +210,7 @@ func (r *rollout) noRoomBeside(why string) string {
 // trim ends one of two instances of a replica in Run if more replicas than the surge allows have two: the new one, unless
 // neither is ready. It returns what is left of both.
 func (c *step) trim(w want, match, old []string) ([]string, []string) {
-	r := c.rollouts[w.key.String()]
+	r := w.roll
 	if r == nil || len(match) == 0 || len(old) == 0 || !r.doubled[w.pod] || len(r.doubled) <= r.surge {
 		return match, old
 	}

@@ -11,8 +11,13 @@ import (
 
 // want is one pod that is declared.
 type want struct {
+	*common
+	pod string
+}
+
+// common is what the declared pods of a workload have in common.
+type common struct {
 	key         schema.Key // the pod or its controller
-	pod         string
 	controller  string
 	spec        *schema.PodSpec
 	priority    int32 // of spec, or inherited
@@ -22,6 +27,7 @@ type want struct {
 	rolls       map[string]string // annotations of the controller itself
 	fence       bool              // by when-lost
 	asks        *asks             // of all pods of the workload
+	roll        *rollout          // nil: of a pod without controller, or nobody looked yet
 }
 
 // MinReady is how long an instance with these annotations must run to be ready.
@@ -59,18 +65,17 @@ func (c *step) wants() []want {
 // wantsOf lists the pods of a workload.
 func (c *step) wantsOf(w *workload) (out []want) {
 	spec, h, annotations := c.effective(w)
-	of := want{key: w.key, pod: w.key.Name, spec: spec, hash: h, labels: w.labels, annotations: annotations, fence: w.onLoss == fence, asks: &asks{}}
+	of := &common{key: w.key, spec: spec, hash: h, labels: w.labels, annotations: annotations, fence: w.onLoss == fence, asks: &asks{}}
 	of.priority, _ = c.priority(w.key, spec)
 	of.asks.none = len(c.strays) == 0 && !c.st.Bindings.has(w.key)
 	if w.controller == "" {
-		return []want{of}
+		return []want{{of, w.key.Name}}
 	}
 	of.controller, of.rolls = w.controller, w.rolls
 	numbers := c.chooseNumbers(w, c.numbers(w.key))
 	out = make([]want, 0, len(numbers))
 	for _, i := range numbers {
-		of.pod = podName(w.controller, i)
-		out = append(out, of)
+		out = append(out, want{of, podName(w.controller, i)})
 	}
 	return out
 }

@@ -224,16 +224,14 @@ func (c *step) going(wants []want, slots map[string][]string) (out []want) {
 		ch := c.replacement(w, id)
 		ch.Minion = b.Minion
 		c.wait(ch)
-		w.spec, w.hash, w.annotations, w.asks = b.Spec, b.Hash, b.Annotations, &asks{}
-		w.priority, _ = c.priority(w.key, w.spec)
+		w.keep(c, b.Spec, b.Hash, b.Annotations)
 		out = append(out, w)
 	}
 	for _, w := range gone {
 		if healthy != nil && there < healthy.Replicas {
 			there++
 			if healthy.Hash != w.hash {
-				w.spec, w.hash, w.annotations, w.asks = &healthy.Spec, healthy.Hash, healthy.Annotations, &asks{none: w.asks.none}
-				w.priority, _ = c.priority(w.key, w.spec)
+				w.keep(c, &healthy.Spec, healthy.Hash, healthy.Annotations)
 			}
 			out = append(out, w)
 			continue
@@ -241,6 +239,14 @@ func (c *step) going(wants []want, slots map[string][]string) (out []want) {
 		c.wait(c.creation(w, len(slots[slot(w.key.Namespace, w.pod, w.controller)]) > 0))
 	}
 	return out
+}
+
+// keep makes it another spec that is wanted.
+func (w *want) keep(c *step, spec *schema.PodSpec, hash string, annotations map[string]string) {
+	other := *w.common
+	other.spec, other.hash, other.annotations, other.asks = spec, hash, annotations, &asks{none: w.asks.none}
+	other.priority, _ = c.priority(w.key, spec)
+	w.common = &other
 }
 
 // current is the instance of a pod that is to go on while its object waits, "" if there is none. begun says that it is as
