@@ -47,14 +47,20 @@ func (c *step) accept() {
 // protected says why a set must not lack objects that the one in force protects; "" if it has them all, or trailers name
 // those that go.
 func (c *step) protected(next *schema.Set) string {
-	has := map[schema.Key]bool{}
-	for o := range next.Objects() {
-		has[o.Key()] = true
-	}
+	var has map[schema.Key]bool // once it is asked for
 	var whats, trailers []string
 	for o := range c.st.Accepted.Objects() {
 		why, ok := o.Metadata().Annotations[schema.AnnotationProtect]
-		if _, moved := c.renamed[o.Key()]; !ok || moved || has[o.Key()] || slices.ContainsFunc(c.in.Revision.Trailers, func(t Trailer) bool {
+		if !ok {
+			continue
+		}
+		if has == nil {
+			has = map[schema.Key]bool{}
+			for o := range next.Objects() {
+				has[o.Key()] = true
+			}
+		}
+		if _, moved := c.renamed[o.Key()]; moved || has[o.Key()] || slices.ContainsFunc(c.in.Revision.Trailers, func(t Trailer) bool {
 			return strings.EqualFold(t.Key, TrailerAllowDelete) && strings.TrimSpace(t.Value) == o.Key().String()
 		}) {
 			continue
@@ -94,31 +100,24 @@ func (c *step) immutable(next *schema.Set) string {
 // fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run
 // or are to run and that the set no longer has: by its pod, its controller or its number of replicas.
 func (c *step) fuse(next *schema.Set) string {
-	keeps := make(map[schema.Key]bool, next.Len())
-	namespaces := map[string]bool{}
-	keep := func(k schema.Key) { keeps[k], namespaces[k.Namespace] = true, true }
-	for _, p := range next.Pods {
-		keep(p.Key())
-	}
-	for _, r := range next.ReplicationControllers {
-		keep(r.Key())
-	}
-	for _, s := range next.Services {
-		keep(s.Key())
-	}
-	surplus := c.surplus(next) // of controllers that are scaled down
+	var namespaces map[string]bool // that stay, once it is asked for
+	surplus := c.surplus(next)     // of controllers that are scaled down
 	gone, whole := map[string]bool{}, map[string]int{}
 	for k := range c.st.Bindings.Owners() {
-		if keeps[k] && surplus[k] == 0 {
+		keeps := c.ahead.by[k] != nil
+		if keeps && surplus[k] == 0 {
 			continue
 		}
 		for b := range c.st.Bindings.Of(k) {
 			pod := b.Namespace + "/" + b.Pod
-			if b.Phase != assignment.Run && b.Phase != assignment.Prepare || gone[pod] || keeps[k] && surplus[k] == 0 {
+			if b.Phase != assignment.Run && b.Phase != assignment.Prepare || gone[pod] || keeps && surplus[k] == 0 {
 				continue
 			}
 			gone[pod] = true
 			surplus[k]--
+			if namespaces == nil {
+				namespaces = c.ahead.namespaces()
+			}
 			if !namespaces[b.Namespace] {
 				whole[b.Namespace]++
 			}
@@ -153,6 +152,18 @@ func (c *step) fuse(next *schema.Set) string {
 	}
 	return fmt.Sprintf("revision %.12s is stalled: it deletes %d of %d pods, and %s. If that is meant, commit with the trailer \"%s: %s\"",
 		c.in.Revision.Hash, len(gone), all, why, TrailerAllowDelete, allow)
+}
+
+// namespaces are those of its pods, controllers and services.
+func (d *derived) namespaces() map[string]bool {
+	out := map[string]bool{}
+	for _, w := range d.workloads {
+		out[w.key.Namespace] = true
+	}
+	for _, o := range d.offers {
+		out[o.key.Namespace] = true
+	}
+	return out
 }
 
 // runningPods is how many pods run or are to run; if none of them goes, nobody wants to know.

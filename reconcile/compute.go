@@ -77,8 +77,9 @@ type step struct {
 	was, of       *derived                          // of the sets in force before this step and now
 	ahead         *derived                          // of the set that is about to come into force
 	busy          []*workload                       // see findBusy; in the order of their keys
-	resting       map[schema.Key]bool               // the other ones
-	restingOwner  []bool                            // and their numbers as owners of bindings
+	moving        map[schema.Key]bool               // their keys
+	owners        []int32                           // by number of the workload, that of it as an owner of bindings; -1: it has none
+	restingOwner  []bool                            // by that number: of workloads that are at rest
 	numbersSeen   []uint64                          // scratch of restsInFleet
 	slotIDs       map[string][]string               // see slots
 	queue         map[int32][]want                  // still to be decided, by priority

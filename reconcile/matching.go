@@ -12,18 +12,28 @@ import (
 
 // counted are the declared pods that count as replicas of a controller, which runs so many fewer of its own. As in Kubernetes
 // it is the selector that counts; here no pod that is declared is ever deleted for it.
-func counted(s *schema.Set) map[schema.Key][]*schema.Pod {
-	if s == nil || len(s.Pods) == 0 || len(s.ReplicationControllers) == 0 {
+func (d *derived) count() map[schema.Key][]*schema.Pod {
+	s := d.set
+	if len(s.Pods) == 0 || len(s.ReplicationControllers) == 0 {
 		return nil
 	}
 	out := map[schema.Key][]*schema.Pod{}
-	m := schema.NewMatcher(s)
+	d.matcher = schema.NewMatcher(s)
+	m := d.matcher
 	for _, p := range s.Pods {
 		if r := m.Replica(p); r != nil {
 			out[r.Key()] = append(out[r.Key()], p)
 		}
 	}
 	return out
+}
+
+// matches knows the controllers of its set.
+func (d *derived) matches() schema.Matcher {
+	if d.matcher == nil {
+		return schema.NewMatcher(d.set)
+	}
+	return d.matcher
 }
 
 // keys are objects as people read them.
@@ -107,7 +117,7 @@ func (c *step) handOver(next *schema.Set) {
 			continue
 		}
 		if matcher == nil {
-			matcher = schema.NewMatcher(next)
+			matcher = c.ahead.matches()
 		}
 		var free []Binding
 		for b := range c.st.Bindings.Of(k) {
@@ -126,7 +136,7 @@ func (c *step) handOver(next *schema.Set) {
 			continue
 		}
 		if before == nil {
-			before = schema.NewMatcher(was)
+			before = c.was.matches()
 		}
 		c.letGo(p, before.Of(p.Namespace, p.Labels), next)
 	}

@@ -27,8 +27,8 @@ func (c *step) decideRecords() {
 	if c.in.State.derived == nil || c.was != c.of { // else the same set had its records already
 		c.changeRecords()
 	}
-	for _, s := range c.set.Services {
-		k := s.Key().String()
+	for _, o := range c.of.offers {
+		k, s := o.name, o.service
 		r := c.st.Objects[k]
 		if r.Kept != nil {
 			c.sayService(s)
@@ -61,20 +61,11 @@ func (c *step) decideRecords() {
 
 // changeRecords forgets the records of what is not declared any more, and notes what is new or changed.
 func (c *step) changeRecords() {
-	declared := make(map[string]bool, len(c.st.Objects))
-	for _, w := range c.of.workloads {
-		declared[w.name] = true
-	}
-	for _, s := range c.set.Services {
-		declared[s.Key().String()] = true
-	}
-	for k, r := range c.st.Objects { // first, so that a service may ask for the portal IP of one that went
-		if !declared[k] {
-			if r.Portal.IsValid() {
-				c.rest(r.Portal)
-			}
-			delete(c.editObjects(), k)
+	for _, k := range c.gone() { // first, so that a service may ask for the portal IP of one that went
+		if r := c.st.Objects[k]; r.Portal.IsValid() {
+			c.rest(r.Portal)
 		}
+		delete(c.editObjects(), k)
 	}
 	record := func(k string, same bool, object schema.Object) {
 		r, ok := c.st.Objects[k]
@@ -108,8 +99,35 @@ func (c *step) changeRecords() {
 	for _, r := range c.set.ReplicationControllers {
 		of(r.Key())
 	}
-	for _, s := range c.set.Services {
-		k := s.Key()
-		record(k.String(), known && c.was.services[k] == s, s)
+	for _, o := range c.of.offers {
+		record(o.name, known && c.was.services[o.key] == o.service, o.service)
 	}
+}
+
+// gone are the names of records of what is not declared.
+func (c *step) gone() (out []string) {
+	left := len(c.st.Objects)
+	for _, w := range c.of.workloads {
+		if _, ok := c.st.Objects[w.name]; ok {
+			left--
+		}
+	}
+	for _, o := range c.of.offers {
+		if _, ok := c.st.Objects[o.name]; ok {
+			left--
+		}
+	}
+	if left == 0 {
+		return nil
+	}
+	offered := make(map[string]bool, len(c.of.offers))
+	for _, o := range c.of.offers {
+		offered[o.name] = true
+	}
+	for k := range c.st.Objects {
+		if c.of.named[k] == nil && !offered[k] {
+			out = append(out, k)
+		}
+	}
+	return out
 }

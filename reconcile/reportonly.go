@@ -17,7 +17,11 @@ type KeptService struct {
 // inForce is a service as it is routed, nil if it is not to be. It is the declared one but for those for which what differs is
 // only said.
 func (c *step) inForce(s *schema.Service) *schema.Service {
-	kept := c.st.Objects[s.Key().String()].Kept
+	return kept(s, c.st.Objects[s.Key().String()].Kept)
+}
+
+// kept is a service with what is kept of it, nil if it is not in force.
+func kept(s *schema.Service, kept *KeptService) *schema.Service {
 	if kept == nil {
 		return s
 	}
@@ -31,10 +35,10 @@ func (c *step) inForce(s *schema.Service) *schema.Service {
 
 // keepServices notes what stays in force of the services of a set that has just come into force.
 func (c *step) keepServices() {
-	for _, s := range c.set.Services {
-		k := s.Key()
+	for _, o := range c.of.offers {
+		k, s := o.key, o.service
 		_, only := s.Annotations[schema.AnnotationReportOnly]
-		r, known := c.st.Objects[k.String()]
+		r, known := c.st.Objects[o.name]
 		switch {
 		case !only && r.Kept != nil:
 			r.Kept = nil
@@ -51,7 +55,7 @@ func (c *step) keepServices() {
 		default:
 			continue
 		}
-		c.putRecord(k.String(), r)
+		c.putRecord(o.name, r)
 	}
 }
 

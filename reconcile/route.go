@@ -22,16 +22,23 @@ type routed struct {
 	public   []netip.Prefix
 	portals  *token
 	warnings []string
-	changes  []Change // services that are not routed
-	of       map[*schema.Service]routedService
+	changes  []Change        // services that are not routed
+	of       []routedService // in the order of their keys
 }
 
 // routedService is what one service's routes were made of, if that is all: its ports stand together in the table.
 type routedService struct {
+	offer  *offer
 	portal netip.Addr
 	owners []int32
 	lists  [][]int32 // of the bindings of each
 	routes []netproxy.Service
+}
+
+// unchanged tells whether a service that was routed has the portal IP, the owners of its endpoints and their bindings still.
+func unchanged(was *routedService, t *bindingTable, portal netip.Addr, owners []int32) bool {
+	return was.portal == portal && slices.Equal(was.owners, owners) &&
+		slices.EqualFunc(was.owners, was.lists, func(o int32, list []int32) bool { return oneList(t.owners.lists[o], list) })
 }
 
 // same tells whether both are of the same.
@@ -128,11 +135,11 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		t = (*bindingTable)(nil).edit()
 	}
 	serving, held := c.serving(t)
-	var was map[*schema.Service]routedService
+	var was []routedService
 	if r := c.in.State.routed; r.alike(is) {
 		was = r.of
 	}
-	is.of = make(map[*schema.Service]routedService, len(c.set.Services))
+	is.of = make([]routedService, 0, len(c.set.Services))
 	own := map[netip.Addr]bool{}
 	for _, n := range c.st.Minions {
 		own[n.Address] = true
@@ -145,20 +152,28 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	written := map[netip.Addr]bool{} // endpoints of people
 	var enter []int32                // bindings that are endpoints for the first time
 	var endpoints, owners []int32
-	for _, s := range c.set.Services {
-		if s = c.inForce(s); s == nil {
-			continue
+	for _, offer := range c.of.offers {
+		record := c.st.Objects[offer.name]
+		s, missing := offer.service, offer.needs
+		if record.Kept != nil {
+			if s = kept(s, record.Kept); s == nil {
+				continue
+			}
+			missing = s.Spec.Needs()
 		}
 		warned, changed, from := len(c.plan.Warnings), len(c.plan.Changes), len(out)
-		if missing := s.Spec.Needs(); len(missing) > 0 {
+		if len(missing) > 0 {
 			c.change(Change{Verb: Create, Object: s.Key(), Reason: "it is not routed", Waiting: needs(missing) + ", which this release does not route yet", Blocked: true})
 			continue
 		}
 		owners = c.ownersOf(t, owners[:0], s, serving)
-		portal := c.st.Objects[s.Key().String()].Portal
+		portal := record.Portal
 		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
-		if r, ok := was[s]; ok && simple && r.portal == portal && slices.Equal(r.owners, owners) && slices.EqualFunc(r.owners, r.lists, func(o int32, list []int32) bool { return oneList(t.owners.lists[o], list) }) {
-			out, is.of[s] = append(out, r.routes...), r
+		for len(was) > 0 && was[0].offer.key.Compare(offer.key) < 0 {
+			was = was[1:]
+		}
+		if len(was) > 0 && was[0].offer == offer && simple && record.Kept == nil && unchanged(&was[0], t, portal, owners) {
+			out, is.of = append(out, was[0].routes...), append(is.of, was[0])
 			continue
 		}
 		if len(s.Spec.Selector) > 0 && !c.selectsAny(s) {
@@ -215,12 +230,12 @@ func (c *step) routes(is *routed) []netproxy.Service {
 				out = append(out, r)
 			}
 		}
-		if simple && len(c.plan.Warnings) == warned && len(c.plan.Changes) == changed {
-			r := routedService{portal: portal, owners: slices.Clone(owners), routes: slices.Clone(out[from:])}
+		if simple && record.Kept == nil && len(c.plan.Warnings) == warned && len(c.plan.Changes) == changed {
+			r := routedService{offer: offer, portal: portal, owners: slices.Clone(owners), routes: slices.Clone(out[from:])}
 			for _, o := range owners {
 				r.lists = append(r.lists, t.owners.lists[o])
 			}
-			is.of[s] = r
+			is.of = append(is.of, r)
 		}
 	}
 	if len(written) > 0 {
@@ -243,22 +258,22 @@ func (c *step) routes(is *routed) []netproxy.Service {
 func (c *step) ownersOf(t *bindingTable, out []int32, s *schema.Service, serving selection) []int32 {
 	for _, i := range c.of.selects.of(s.Namespace, s.Spec.Selector) {
 		w := c.of.workloads[i]
-		if o, ok := t.owners.number.get(w.key); ok && c.rests(o) && schema.Selects(s.Spec.Selector, w.labels) {
+		if o := c.owners[i]; o >= 0 && c.ownerRests(o) && schema.Selects(s.Spec.Selector, w.labels) {
 			out = append(out, o)
 		}
 	}
 	return append(out, serving.of(s.Namespace, s.Spec.Selector)...)
 }
 
-// rests tells whether an owner of bindings, by its number, is a workload at rest.
-func (c *step) rests(o int32) bool { return int(o) < len(c.restingOwner) && c.restingOwner[o] }
+// ownerRests tells whether an owner of bindings, by its number, is a workload at rest.
+func (c *step) ownerRests(o int32) bool { return int(o) < len(c.restingOwner) && c.restingOwner[o] }
 
 // serving finds the owners of instances that may be endpoints, by their labels, without workloads at rest; and who holds which
 // host ports.
 func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrPort]string) {
 	serving, held = selection{}, map[netip.AddrPort]string{}
 	for o, list := range t.owners.lists {
-		rests := c.rests(int32(o))
+		rests := c.ownerRests(int32(o))
 		if len(list) == 0 || rests && !holdsPorts(t.all[list[0]].Spec) {
 			continue
 		}

@@ -25,14 +25,24 @@ type workload struct {
 	odd         bool // an annotation is to be warned of in every step
 }
 
+// offer is a declared service, with what is worked out of it once.
+type offer struct {
+	key     schema.Key
+	name    string // key as text
+	service *schema.Service
+	needs   []schema.Feature // that no router has
+}
+
 // derived is what is worked out of a set once, for all steps in which that is in force.
 type derived struct {
 	set       *schema.Set
 	workloads []*workload // in the order of their keys
 	by        map[schema.Key]*workload
 	named     map[string]*workload // by the text of the key
+	offers    []*offer             // in the order of their keys
 	services  map[schema.Key]*schema.Service
 	serviced  map[string][]*schema.Service // by namespace
+	matcher   schema.Matcher               // nil: nobody needed it, see matches
 	selects   selection                    // what is declared, by labels
 	fenced    []schema.Key
 	counted   map[schema.Key][]*schema.Pod // see counted
@@ -48,7 +58,7 @@ func derive(set *schema.Set, before *derived) *derived {
 	if before == nil {
 		before = &derived{}
 	}
-	d := &derived{set: set, by: make(map[schema.Key]*workload, set.Len()), named: make(map[string]*workload, set.Len()), serviced: map[string][]*schema.Service{}, services: map[schema.Key]*schema.Service{}, selects: selection{}}
+	d := &derived{set: set, by: make(map[schema.Key]*workload, set.Len()), named: make(map[string]*workload, set.Len()), selects: selection{}}
 	if set == nil {
 		return d
 	}
@@ -77,7 +87,7 @@ func derive(set *schema.Set, before *derived) *derived {
 		})
 	}
 	slices.SortStableFunc(d.workloads, func(a, b *workload) int { return a.key.Compare(b.key) })
-	d.counted = counted(set)
+	d.counted = d.count()
 	for i, w := range d.workloads {
 		if n := d.own(w); n != w.replicas { // of w there may be an earlier set
 			other := *w
@@ -90,15 +100,43 @@ func derive(set *schema.Set, before *derived) *derived {
 			d.fenced = append(d.fenced, w.key)
 		}
 	}
-	for _, s := range set.Services {
-		d.services[s.Key()] = s
-		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
-	}
+	d.offer(before)
 	d.order, d.groups = orderOf(d), groupsOf(d)
 	if d.order != nil {
 		d.order.inherited = d.inherit()
 	}
 	return d
+}
+
+// offer looks at the services of its set.
+func (d *derived) offer(before *derived) {
+	if before.set != nil && sameList(before.set.Services, d.set.Services) {
+		d.offers, d.services, d.serviced = before.offers, before.services, before.serviced
+		return
+	}
+	d.offers = make([]*offer, 0, len(d.set.Services))
+	d.services, d.serviced = make(map[schema.Key]*schema.Service, len(d.set.Services)), map[string][]*schema.Service{}
+	known := before.offers
+	for _, s := range d.set.Services {
+		k := s.Key()
+		for len(known) > 0 && known[0].key.Compare(k) < 0 {
+			known = known[1:]
+		}
+		var o *offer
+		if len(known) > 0 && known[0].service == s {
+			o = known[0]
+		} else {
+			o = &offer{k, k.String(), s, s.Spec.Needs()}
+		}
+		d.offers = append(d.offers, o)
+		d.services[k] = s
+		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
+	}
+}
+
+// sameList tells whether two lists, which are never changed, are one.
+func sameList[T any](x, y []T) bool {
+	return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
 }
 
 // own is how many instances a workload is to have itself: other pods may count as its replicas.
@@ -122,8 +160,8 @@ func (d *derived) replicas(k schema.Key) int {
 // steps, and nothing more is asked of it.
 func (c *step) findBusy() {
 	t := c.st.Bindings.t
-	c.resting = map[schema.Key]bool{}
-	c.busy = nil
+	c.moving = map[schema.Key]bool{}
+	c.busy, c.owners = nil, make([]int32, len(c.of.workloads))
 	if t != nil {
 		c.restingOwner = make([]bool, len(t.owners.keys))
 	}
@@ -131,25 +169,28 @@ func (c *step) findBusy() {
 	for _, s := range c.strays {
 		odd[owner(s.status.Namespace, s.status.Pod, s.status.Controller)] = true
 	}
-	for _, w := range c.of.workloads {
+	for i, w := range c.of.workloads {
 		o := int32(-1)
 		if t != nil {
 			if n, ok := t.owners.number.get(w.key); ok {
 				o = n
 			}
 		}
+		c.owners[i] = o
 		_, suspended := c.suspended[w.key]
 		if !suspended && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o) {
-			c.resting[w.key] = true
 			if o >= 0 {
 				c.restingOwner[o] = true
 				c.sight.resting[o] = t.owners.lists[o]
 			}
 			continue
 		}
-		c.busy = append(c.busy, w)
+		c.busy, c.moving[w.key] = append(c.busy, w), true
 	}
 }
+
+// rests tells whether a declared pod or controller is at rest.
+func (c *step) rests(k schema.Key) bool { return c.moving != nil && !c.moving[k] && c.of.by[k] != nil }
 
 // restsInRecord tells whether nothing is to be noted of a workload whose pods are all there and ready.
 func (c *step) restsInRecord(w *workload) bool {
@@ -206,11 +247,11 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 // rouse makes a workload that is at rest busy, before something of it is changed: what follows from that is decided when its
 // turn comes.
 func (c *step) rouse(k schema.Key) {
-	if !c.resting[k] {
+	if !c.rests(k) {
 		return
 	}
 	w := c.of.by[k]
-	delete(c.resting, k)
+	c.moving[k] = true
 	if n, ok := c.st.Bindings.t.owners.number.get(k); ok {
 		c.restingOwner[n] = false
 	}
@@ -232,7 +273,7 @@ func (c *step) rouse(k schema.Key) {
 // isWanted tells whether the pod that an instance is of is declared.
 func (c *step) isWanted(b *Binding) bool {
 	k := owner(b.Namespace, b.Pod, b.Controller)
-	if c.resting[k] {
+	if c.rests(k) {
 		return true
 	}
 	if c.of.by[k] == nil {
