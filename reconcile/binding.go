@@ -152,7 +152,7 @@ func ruled(s *schema.PodSpec) bool { return s.Affinity != nil || len(s.TopologyS
 // rules tells whether any pod asks for anything by labels, but for nodeSelector: one that is declared, that is there, or that may
 // go back to what it was.
 func (c *step) rules() bool {
-	if c.of != nil && slices.ContainsFunc(c.of.workloads, func(w *workload) bool { return ruled(w.spec) }) {
+	if c.of != nil && c.of.ruled {
 		return true
 	}
 	if t := c.in.State.Bindings.t; t != nil {

@@ -181,6 +181,12 @@ func (c *step) usable(minion string, a netip.Addr) bool {
 	if !a.Is4() || !a.IsGlobalUnicast() || c.in.Settings.PortalNet.Contains(a) || c.in.Settings.PodNet.Contains(a) {
 		return false
 	}
+	other, known := c.minionsByAddress()[a]
+	return !known || other == minion
+}
+
+// minionsByAddress are the names of minions by their addresses.
+func (c *step) minionsByAddress() map[netip.Addr]string {
 	if c.hostAddresses == nil {
 		c.hostAddresses = make(map[netip.Addr]string, len(c.st.Minions))
 		for name, n := range c.st.Minions {
@@ -189,8 +195,7 @@ func (c *step) usable(minion string, a netip.Addr) bool {
 			}
 		}
 	}
-	other, known := c.hostAddresses[a]
-	return !known || other == minion
+	return c.hostAddresses
 }
 
 // seen tells whether a minion is connected or was heard of lately.

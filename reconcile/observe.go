@@ -16,8 +16,8 @@ type sight struct {
 	minReady  time.Duration
 	seenAs    []*assignment.InstanceStatus // as the step's
 	readiness []readiness
-	minions   []look            // by number
-	resting   map[int32][]int32 // the bindings of owners whose workloads are at rest
+	minions   []look    // by number
+	resting   [][]int32 // by number of the owner: the bindings of owners whose workloads are at rest
 }
 
 // look is one minion as it was seen.
@@ -65,7 +65,7 @@ func (c *step) observe() {
 	c.seenAs, c.readiness = make([]*assignment.InstanceStatus, len(t.all)), make([]readiness, len(t.all))
 	copy(c.seenAs, was.seenAs)
 	copy(c.readiness, was.readiness)
-	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady, minions: make([]look, len(t.minions.keys)), resting: map[int32][]int32{}}
+	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady, minions: make([]look, len(t.minions.keys))}
 	c.changed = make([]bool, len(t.owners.keys))
 	for _, name := range c.names {
 		m := c.in.Minions[name]

@@ -13,7 +13,7 @@ func (c *step) room() *place.Fleet {
 	if c.fleet != nil {
 		return c.fleet
 	}
-	var free []place.Minion
+	free := make([]place.Minion, 0, len(c.names))
 	for _, name := range c.names {
 		m := c.in.Minions[name]
 		if n, known := c.st.Minions[name]; !known || m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
@@ -21,10 +21,7 @@ func (c *step) room() *place.Fleet {
 		}
 		p := place.Minion{
 			Name: name, Labels: m.Report.Labels, MilliCPU: m.Report.Capacity.MilliCPU, Memory: m.Report.Capacity.Memory,
-			Storage: m.Report.Capacity.Storage, PIDs: m.Report.Capacity.PIDs, Pods: m.Report.Capacity.Pods, Features: make(map[schema.Feature]bool, len(m.Report.Features)),
-		}
-		for _, f := range m.Report.Features {
-			p.Features[f] = true
+			Storage: m.Report.Capacity.Storage, PIDs: m.Report.Capacity.PIDs, Pods: m.Report.Capacity.Pods, Features: m.Report.Features,
 		}
 		if n := c.nodes[name]; n != nil {
 			p.Labels, p.Closed, p.Taints = withLabels(p.Labels, n.Labels), n.Spec.Unschedulable, n.Spec.Taints

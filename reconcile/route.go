@@ -140,10 +140,6 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		was = r.of
 	}
 	is.of = make([]routedService, 0, len(c.set.Services))
-	own := map[netip.Addr]bool{}
-	for _, n := range c.st.Minions {
-		own[n.Address] = true
-	}
 	out := make([]netproxy.Service, 0, len(c.st.Routes)+len(c.set.Services)-len(was))
 	byHand := map[schema.Key]*schema.Endpoints{}
 	for _, e := range c.set.Endpoints {
@@ -179,7 +175,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		if len(s.Spec.Selector) > 0 && !c.selectsAny(s) {
 			c.warn("%s selects %s, which no declared pod has: it refuses connections", s.Key(), pairs(s.Spec.Selector))
 		}
-		public := c.publicIPs(s, own)
+		public := c.publicIPs(s)
 		endpoints = endpoints[:0]
 		for _, o := range owners {
 			endpoints = t.selected(endpoints, o, s.Spec.Selector)
@@ -372,7 +368,7 @@ func needs(f []schema.Feature) string {
 
 // publicIPs are those of a service's that may be routed: of an allowed network, or a minion's own; never inside the portal or
 // the pod network.
-func (c *step) publicIPs(s *schema.Service, own map[netip.Addr]bool) []netip.Addr {
+func (c *step) publicIPs(s *schema.Service) []netip.Addr {
 	var out []netip.Addr
 	for _, text := range s.Spec.ExternalIPs {
 		a, err := netip.ParseAddr(text)
@@ -382,7 +378,7 @@ func (c *step) publicIPs(s *schema.Service, own map[netip.Addr]bool) []netip.Add
 			c.warn("%s: public IP %q is not an address", s.Key(), text)
 		case in(c.in.Settings.PortalNet) || in(c.in.Settings.PodNet):
 			c.warn("%s is not reached at public IP %s: it is an address of portals or pods", s.Key(), a)
-		case !own[a] && !slices.ContainsFunc(c.in.Settings.PublicNets, in):
+		case c.minionsByAddress()[a] == "" && !slices.ContainsFunc(c.in.Settings.PublicNets, in):
 			c.warn("%s is not reached at public IP %s: it is neither a minion's nor of an allowed network", s.Key(), a)
 		default:
 			out = append(out, a)

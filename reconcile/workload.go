@@ -22,6 +22,7 @@ type workload struct {
 	replicas    int
 	rollback    string // what its annotations say
 	onLoss      whenLost
+	ruled       bool // see ruled
 	odd         bool // an annotation is to be warned of in every step
 }
 
@@ -45,6 +46,7 @@ type derived struct {
 	matcher   schema.Matcher               // nil: nobody needed it, see matches
 	selects   selection                    // what is declared, by labels
 	fenced    []schema.Key
+	ruled     bool                         // a pod asks for something by labels
 	counted   map[schema.Key][]*schema.Pod // see counted
 	order     *ordering                    // nil: nobody waits for another
 	groups    map[string][]*workload
@@ -68,11 +70,12 @@ func derive(set *schema.Set, before *derived) *derived {
 		if w == nil || w.object != o {
 			w = make()
 			w.key, w.object = o.Key(), o
-			w.name, w.hash, w.onLoss = w.key.String(), w.spec.Hash(), whenLostOf(o)
+			w.name, w.hash, w.onLoss, w.ruled = w.key.String(), w.spec.Hash(), whenLostOf(o), ruled(w.spec)
 			v, ok := w.annotations[AnnotationMinReady]
 			w.odd = ok && !validMinReady(v)
 		}
 		d.workloads, d.by[w.key], d.named[w.name] = append(d.workloads, w), w, w
+		d.ruled = d.ruled || w.ruled
 	}
 	for _, p := range set.Pods {
 		add(p, func() *workload {
@@ -163,7 +166,7 @@ func (c *step) findBusy() {
 	c.moving = map[schema.Key]bool{}
 	c.busy, c.owners = nil, make([]int32, len(c.of.workloads))
 	if t != nil {
-		c.restingOwner = make([]bool, len(t.owners.keys))
+		c.restingOwner, c.sight.resting = make([]bool, len(t.owners.keys)), make([][]int32, len(t.owners.keys))
 	}
 	odd := map[schema.Key]bool{} // of which something was found that nobody knows
 	for _, s := range c.strays {
@@ -215,7 +218,7 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 	if len(list) != w.replicas {
 		return false
 	}
-	if was := c.in.State.sight; was != nil && len(list) > 0 && !c.changed[o] && c.was.by[w.key] == w && oneList(was.resting[o], list) {
+	if was := c.in.State.sight; was != nil && len(list) > 0 && !c.changed[o] && c.was.by[w.key] == w && int(o) < len(was.resting) && oneList(was.resting[o], list) {
 		return true
 	}
 	width := 2*w.replicas + 64

@@ -15,9 +15,14 @@ func NewMatcher(s *Set) Matcher {
 		return m
 	}
 	for _, r := range s.ReplicationControllers {
-		selector := r.Spec.Matches()
-		for _, k := range sortedKeys(selector)[:min(len(selector), 1)] {
-			at := [3]string{r.Namespace, k, selector[k]}
+		selector, first := r.Spec.Matches(), ""
+		for k := range selector {
+			if first == "" || k < first {
+				first = k
+			}
+		}
+		if first != "" {
+			at := [3]string{r.Namespace, first, selector[first]}
 			m[at] = append(m[at], r)
 		}
 	}

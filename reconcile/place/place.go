@@ -22,8 +22,8 @@ type Minion struct {
 	Pods     int
 	Ports    map[string]bool
 	Groups   map[string]int
-	Features map[schema.Feature]bool // what its agent can do
-	Closed   bool                    // it gets no new pods (cordon)
+	Features []schema.Feature // what its agent can do
+	Closed   bool             // it gets no new pods (cordon)
 	Taints   []schema.Taint
 	Held     Held // of what it has, by pods that are there
 }
@@ -315,7 +315,7 @@ func (m *Minion) closed(d *Demand) string {
 		}
 	}
 	for _, n := range d.Needs {
-		if !m.Features[n] {
+		if !slices.Contains(m.Features, n) {
 			return fmt.Sprintf("cannot do %s yet", n)
 		}
 	}
