@@ -343,7 +343,7 @@ func (c *step) nameWaits() {
 		case b.Phase == assignment.Stop:
 			ch.Waiting = fmt.Sprintf("%s to stop %s", b.Minion, id)
 		case len(c.missing[id]) > 0:
-			ch.Waiting = fmt.Sprintf("%s to take %s out of the routes, until %s at the latest", strings.Join(c.missing[id], ", "), id,
+			ch.Waiting = fmt.Sprintf("%s to take %s out of the routes, until %s at the latest", some(c.missing[id]), id,
 				b.Since.Add(c.in.Settings.DrainTimeout).UTC().Format(time.TimeOnly))
 		case b.Phase == assignment.Drain:
 			ch.Waiting = fmt.Sprintf("%s to report %s", b.Minion, id)

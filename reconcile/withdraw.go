@@ -28,6 +28,7 @@ func (c *step) withdraw() {
 			oldest = t
 		}
 	}
+	behind := map[assignment.Generation][]string{} // by table, those that have an older one
 	for _, id := range ids {
 		b := c.binding(id)
 		if b.Phase != assignment.Drain {
@@ -38,10 +39,14 @@ func (c *step) withdraw() {
 		}
 		var missing []string
 		if b.Routed && oldest.Compare(b.Withdrawn) < 0 {
-			for _, name := range leased {
-				if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
-					missing = append(missing, name)
+			var known bool
+			if missing, known = behind[b.Withdrawn]; !known {
+				for _, name := range leased {
+					if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
+						missing = append(missing, name)
+					}
 				}
+				behind[b.Withdrawn] = missing
 			}
 		}
 		timeout := b.Since.Add(c.in.Settings.DrainTimeout)
@@ -53,8 +58,8 @@ func (c *step) withdraw() {
 			b.Phase, b.Since, b.Version = assignment.Stop, c.now, c.next()
 		case !timeout.After(c.now):
 			b.Phase, b.Since, b.Version = assignment.Stop, c.now, c.next()
-			b.Reason = fmt.Sprintf("%s; stopped after the drain timeout of %s without the acknowledgement of %s", b.Reason, c.in.Settings.DrainTimeout, strings.Join(missing, ", "))
-			c.warn("%s is stopped without the acknowledgement of %s: the drain timeout of %s is over", id, strings.Join(missing, ", "), c.in.Settings.DrainTimeout)
+			b.Reason = fmt.Sprintf("%s; stopped after the drain timeout of %s without the acknowledgement of %s", b.Reason, c.in.Settings.DrainTimeout, some(missing))
+			c.warn("%s is stopped without the acknowledgement of %s: the drain timeout of %s is over", id, some(missing), c.in.Settings.DrainTimeout)
 		default:
 			c.wakeAt(timeout)
 			c.missing[id] = missing
@@ -79,4 +84,13 @@ func (c *step) release() {
 		}
 		c.drop(id)
 	}
+}
+
+// some names minions, of many only the first.
+func some(minions []string) string {
+	const most = 5
+	if len(minions) <= most+1 {
+		return strings.Join(minions, ", ")
+	}
+	return fmt.Sprintf("%s and %d more minions", strings.Join(minions[:most], ", "), len(minions)-most)
 }
