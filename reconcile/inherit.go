@@ -43,10 +43,8 @@ func (d *derived) inherit() map[schema.Key]inherited {
 // before are those that an object waits for itself, but for those of waves that were told already; and what a service waits for.
 func (d *derived) before(x schema.Key, waves map[string]int) (out []schema.Key) {
 	if s := d.services[x]; s != nil {
-		for _, i := range d.selects.of(s.Namespace, s.Spec.Selector) {
-			if w := d.workloads[i]; schema.Selects(s.Spec.Selector, w.labels) {
-				out = append(out, w.key)
-			}
+		for _, i := range d.selectedBy(s) {
+			out = append(out, d.workloads[i].key)
 		}
 		return out
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"reconciler/schema"
 )
@@ -61,65 +62,85 @@ func (c *step) decideRecords() {
 
 // changeRecords forgets the records of what is not declared any more, and notes what is new or changed.
 func (c *step) changeRecords() {
-	for _, k := range c.gone() { // first, so that a service may ask for the portal IP of one that went
-		if r := c.st.Objects[k]; r.Portal.IsValid() {
-			c.rest(r.Portal)
+	pods, controllers, offers, left := c.unrecorded()
+	if left > 0 { // first, so that a service may ask for the portal IP of one that went
+		for _, k := range c.gone() {
+			if r := c.st.Objects[k]; r.Portal.IsValid() {
+				c.rest(r.Portal)
+			}
+			delete(c.editObjects(), k)
 		}
-		delete(c.editObjects(), k)
 	}
-	record := func(k string, same bool, object schema.Object) {
-		r, ok := c.st.Objects[k]
-		if same && ok {
-			return
-		}
-		b, err := json.Marshal(object)
-		if err != nil {
-			panic("reconcile: marshal object: " + err.Error())
-		}
-		if !ok {
-			r = Record{UID: c.uid(), Created: c.now}
-		}
-		if h := schema.HashBytes(b); h != r.Hash {
-			r.Hash = h
-			r.Version = c.next()
-			c.blameRecord(&r, object)
-		} else if ok {
-			return
-		}
-		c.putRecord(k, r)
+	for _, w := range slices.Concat(pods, controllers) {
+		c.record(w.name, w.object)
 	}
-	known := c.in.State.derived != nil // else its objects may have been noted or not
-	of := func(k schema.Key) {
-		w := c.of.by[k]
-		record(w.name, known && c.was.by[k] == w, w.object)
+	for _, o := range offers {
+		c.record(o.name, o.service)
 	}
-	for _, p := range c.set.Pods {
-		of(p.Key())
+}
+
+// unrecorded are the declared objects that are another than in the step before or have no record, and how many records are of
+// nothing that is declared.
+func (c *step) unrecorded() (pods, controllers []*workload, offers []*offer, left int) {
+	var workloads []*workload // of the step before, and its services
+	var services []*offer
+	if c.in.State.derived != nil { // else its objects may have been noted or not
+		workloads, services = c.was.workloads, c.was.offers
 	}
-	for _, r := range c.set.ReplicationControllers {
-		of(r.Key())
+	left = len(c.st.Objects)
+	for _, w := range c.of.workloads {
+		for len(workloads) > 0 && workloads[0] != w && workloads[0].key.Compare(w.key) < 0 {
+			workloads = workloads[1:]
+		}
+		same := len(workloads) > 0 && workloads[0] == w
+		if _, ok := c.st.Objects[w.name]; ok {
+			if left--; same {
+				continue
+			}
+		}
+		if w.controller == "" {
+			pods = append(pods, w)
+		} else {
+			controllers = append(controllers, w)
+		}
 	}
 	for _, o := range c.of.offers {
-		record(o.name, known && c.was.services[o.key] == o.service, o.service)
+		for len(services) > 0 && services[0] != o && services[0].key.Compare(o.key) < 0 {
+			services = services[1:]
+		}
+		same := len(services) > 0 && services[0].service == o.service
+		if _, ok := c.st.Objects[o.name]; ok {
+			if left--; same {
+				continue
+			}
+		}
+		offers = append(offers, o)
 	}
+	return pods, controllers, offers, left
+}
+
+// record notes that an object is declared as it is.
+func (c *step) record(name string, object schema.Object) {
+	r, ok := c.st.Objects[name]
+	b, err := json.Marshal(object)
+	if err != nil {
+		panic("reconcile: marshal object: " + err.Error())
+	}
+	if !ok {
+		r = Record{UID: c.uid(), Created: c.now}
+	}
+	if h := schema.HashBytes(b); h != r.Hash {
+		r.Hash = h
+		r.Version = c.next()
+		c.blameRecord(&r, object)
+	} else if ok {
+		return
+	}
+	c.putRecord(name, r)
 }
 
 // gone are the names of records of what is not declared.
 func (c *step) gone() (out []string) {
-	left := len(c.st.Objects)
-	for _, w := range c.of.workloads {
-		if _, ok := c.st.Objects[w.name]; ok {
-			left--
-		}
-	}
-	for _, o := range c.of.offers {
-		if _, ok := c.st.Objects[o.name]; ok {
-			left--
-		}
-	}
-	if left == 0 {
-		return nil
-	}
 	offered := make(map[string]bool, len(c.of.offers))
 	for _, o := range c.of.offers {
 		offered[o.name] = true

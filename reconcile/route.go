@@ -148,21 +148,21 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	written := map[netip.Addr]bool{} // endpoints of people
 	var enter []int32                // bindings that are endpoints for the first time
 	var endpoints, owners []int32
-	for _, offer := range c.of.offers {
+	for i, offer := range c.of.offers {
 		record := c.st.Objects[offer.name]
-		s, missing := offer.service, offer.needs
+		s, missing, selected := offer.service, offer.needs, c.of.selected[i]
 		if record.Kept != nil {
 			if s = kept(s, record.Kept); s == nil {
 				continue
 			}
-			missing = s.Spec.Needs()
+			missing, selected = s.Spec.Needs(), c.of.selectedBy(s)
 		}
 		warned, changed, from := len(c.plan.Warnings), len(c.plan.Changes), len(out)
 		if len(missing) > 0 {
 			c.change(Change{Verb: Create, Object: s.Key(), Reason: "it is not routed", Waiting: needs(missing) + ", which this release does not route yet", Blocked: true})
 			continue
 		}
-		owners = c.ownersOf(t, owners[:0], s, serving)
+		owners = append(c.resting(owners[:0], selected), serving.of(s.Namespace, s.Spec.Selector)...)
 		portal := record.Portal
 		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
 		for len(was) > 0 && was[0].offer.key.Compare(offer.key) < 0 {
@@ -172,7 +172,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 			out, is.of = append(out, was[0].routes...), append(is.of, was[0])
 			continue
 		}
-		if len(s.Spec.Selector) > 0 && !c.selectsAny(s) {
+		if len(s.Spec.Selector) > 0 && len(selected) == 0 {
 			c.warn("%s selects %s, which no declared pod has: it refuses connections", s.Key(), pairs(s.Spec.Selector))
 		}
 		public := c.publicIPs(s)
@@ -250,15 +250,14 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	return out
 }
 
-// ownersOf appends the owners of which a service may select instances, by their numbers.
-func (c *step) ownersOf(t *bindingTable, out []int32, s *schema.Service, serving selection) []int32 {
-	for _, i := range c.of.selects.of(s.Namespace, s.Spec.Selector) {
-		w := c.of.workloads[i]
-		if o := c.owners[i]; o >= 0 && c.ownerRests(o) && schema.Selects(s.Spec.Selector, w.labels) {
+// resting appends the numbers that workloads at rest have as owners of bindings.
+func (c *step) resting(out, workloads []int32) []int32 {
+	for _, i := range workloads {
+		if o := c.owners[i]; o >= 0 && c.ownerRests(o) {
 			out = append(out, o)
 		}
 	}
-	return append(out, serving.of(s.Namespace, s.Spec.Selector)...)
+	return out
 }
 
 // ownerRests tells whether an owner of bindings, by its number, is a workload at rest.
@@ -328,16 +327,6 @@ func (t *bindingTable) selected(out []int32, o int32, selector map[string]string
 		}
 	}
 	return out
-}
-
-// selectsAny tells whether a service selects a declared pod.
-func (c *step) selectsAny(s *schema.Service) bool {
-	for _, i := range c.of.selects.of(s.Namespace, s.Spec.Selector) {
-		if schema.Selects(s.Spec.Selector, c.of.workloads[i].labels) {
-			return true
-		}
-	}
-	return false
 }
 
 // handwritten is what a service port leads to by the endpoints that people wrote: ports of the same name.

@@ -45,6 +45,7 @@ type derived struct {
 	serviced  map[string][]*schema.Service // by namespace
 	matcher   schema.Matcher               // nil: nobody needed it, see matches
 	selects   selection                    // what is declared, by labels
+	selected  [][]int32                    // by number of the offer: the workloads that it selects
 	fenced    []schema.Key
 	ruled     bool                         // a pod asks for something by labels
 	counted   map[schema.Key][]*schema.Pod // see counted
@@ -60,7 +61,7 @@ func derive(set *schema.Set, before *derived) *derived {
 	if before == nil {
 		before = &derived{}
 	}
-	d := &derived{set: set, by: make(map[schema.Key]*workload, set.Len()), named: make(map[string]*workload, set.Len()), selects: selection{}}
+	d := &derived{set: set, by: make(map[schema.Key]*workload, set.Len()), named: make(map[string]*workload, set.Len())}
 	if set == nil {
 		return d
 	}
@@ -98,12 +99,12 @@ func derive(set *schema.Set, before *derived) *derived {
 			w = &other
 			d.workloads[i], d.by[w.key], d.named[w.name] = w, w, w
 		}
-		d.selects.add(w.key.Namespace, w.labels, int32(i))
 		if w.onLoss == fence {
 			d.fenced = append(d.fenced, w.key)
 		}
 	}
 	d.offer(before)
+	d.choose(before)
 	d.order, d.groups = orderOf(d), groupsOf(d)
 	if d.order != nil {
 		d.order.inherited = d.inherit()
@@ -135,6 +136,48 @@ func (d *derived) offer(before *derived) {
 		d.services[k] = s
 		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
 	}
+}
+
+// choose finds out which workloads services select.
+func (d *derived) choose(before *derived) {
+	same := slices.EqualFunc(d.workloads, before.workloads, func(a, b *workload) bool { return a == b || a.key == b.key && sameMap(a.labels, b.labels) })
+	if same && before.selects != nil {
+		d.selects = before.selects
+		if sameList(d.offers, before.offers) {
+			d.selected = before.selected
+			return
+		}
+	} else {
+		d.selects = selection{}
+		for i, w := range d.workloads {
+			d.selects.add(w.key.Namespace, w.labels, int32(i))
+		}
+	}
+	d.selected = make([][]int32, len(d.offers))
+	for i, o := range d.offers {
+		d.selected[i] = d.selectedBy(o.service)
+	}
+}
+
+// selectedBy are the numbers of the workloads that a service selects.
+func (d *derived) selectedBy(s *schema.Service) (out []int32) {
+	all := d.selects.of(s.Namespace, s.Spec.Selector)
+	for n, i := range all {
+		if schema.Selects(s.Spec.Selector, d.workloads[i].labels) {
+			if out != nil {
+				out = append(out, i)
+			}
+			continue
+		}
+		if out == nil { // not all of them
+			out = slices.Grow(make([]int32, 0), len(all)-1)
+			out = append(out, all[:n]...)
+		}
+	}
+	if out == nil {
+		return all
+	}
+	return out
 }
 
 // sameList tells whether two lists, which are never changed, are one.
