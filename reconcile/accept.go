@@ -101,7 +101,7 @@ func (c *step) immutable(next *schema.Set) string {
 // or are to run and that the set no longer has: by its pod, its controller or its number of replicas.
 func (c *step) fuse(next *schema.Set) string {
 	var namespaces map[string]bool // that stay, once it is asked for
-	surplus := c.surplus(next)     // of controllers that are scaled down
+	surplus := c.surplus(c.ahead)  // of controllers that are scaled down
 	gone, whole := map[string]bool{}, map[string]int{}
 	for k := range c.st.Bindings.Owners() {
 		keeps := c.ahead.by[k] != nil

@@ -12,13 +12,16 @@ import (
 
 // counted are the declared pods that count as replicas of a controller, which runs so many fewer of its own. As in Kubernetes
 // it is the selector that counts; here no pod that is declared is ever deleted for it.
-func (d *derived) count() map[schema.Key][]*schema.Pod {
+func (d *derived) count(before *derived) map[schema.Key][]*schema.Pod {
 	s := d.set
 	if len(s.Pods) == 0 || len(s.ReplicationControllers) == 0 {
 		return nil
 	}
 	out := map[schema.Key][]*schema.Pod{}
-	d.matcher = schema.NewMatcher(s)
+	d.matcher = before.matches(s.ReplicationControllers)
+	if d.matcher == nil {
+		d.matcher = schema.NewMatcher(s)
+	}
 	m := d.matcher
 	for _, p := range s.Pods {
 		if r := m.Replica(p); r != nil {
@@ -28,12 +31,22 @@ func (d *derived) count() map[schema.Key][]*schema.Pod {
 	return out
 }
 
-// matches knows the controllers of its set.
-func (d *derived) matches() schema.Matcher {
-	if d.matcher == nil {
-		return schema.NewMatcher(d.set)
+// matches knows those controllers, nil if it does not.
+func (d *derived) matches(controllers []*schema.ReplicationController) schema.Matcher {
+	if d.set == nil || !sameList(d.set.ReplicationControllers, controllers) {
+		return nil
 	}
 	return d.matcher
+}
+
+// matcherOf knows the controllers of a set.
+func (c *step) matcherOf(s *schema.Set) schema.Matcher {
+	for _, d := range []*derived{c.ahead, c.was} {
+		if m := d.matches(s.ReplicationControllers); m != nil {
+			return m
+		}
+	}
+	return schema.NewMatcher(s)
 }
 
 // keys are objects as people read them.
@@ -117,7 +130,7 @@ func (c *step) handOver(next *schema.Set) {
 			continue
 		}
 		if matcher == nil {
-			matcher = c.ahead.matches()
+			matcher = c.matcherOf(next)
 		}
 		var free []Binding
 		for b := range c.st.Bindings.Of(k) {
@@ -136,7 +149,7 @@ func (c *step) handOver(next *schema.Set) {
 			continue
 		}
 		if before == nil {
-			before = c.was.matches()
+			before = c.matcherOf(was)
 		}
 		c.letGo(p, before.Of(p.Namespace, p.Labels), next)
 	}

@@ -117,15 +117,14 @@ func (c *step) findNumbers(w *workload, n int, numbers map[int]bool) {
 }
 
 // surplus says for each controller how many of its pods go when a set comes into force.
-func (c *step) surplus(next *schema.Set) map[schema.Key]int {
+func (c *step) surplus(next *derived) map[schema.Key]int {
 	out := map[schema.Key]int{}
-	for _, r := range next.ReplicationControllers {
-		k := r.Key()
-		if c.st.Bindings.count(k) <= c.ahead.replicas(k) {
+	for _, w := range next.workloads {
+		if w.controller == "" || c.st.Bindings.count(w.key) <= w.replicas {
 			continue
 		}
-		if n := len(c.running(k)) - c.ahead.replicas(k); n > 0 {
-			out[k] = n
+		if n := len(c.running(w.key)) - w.replicas; n > 0 {
+			out[w.key] = n
 		}
 	}
 	return out

@@ -43,7 +43,7 @@ type derived struct {
 	offers    []*offer             // in the order of their keys
 	services  map[schema.Key]*schema.Service
 	serviced  map[string][]*schema.Service // by namespace
-	matcher   schema.Matcher               // nil: nobody needed it, see matches
+	matcher   schema.Matcher               // nil: nobody needed it
 	selects   selection                    // what is declared, by labels
 	selected  [][]int32                    // by number of the offer: the workloads that it selects
 	fenced    []schema.Key
@@ -91,7 +91,7 @@ func derive(set *schema.Set, before *derived) *derived {
 		})
 	}
 	slices.SortStableFunc(d.workloads, func(a, b *workload) int { return a.key.Compare(b.key) })
-	d.counted = d.count()
+	d.counted = d.count(before)
 	for i, w := range d.workloads {
 		if n := d.own(w); n != w.replicas { // of w there may be an earlier set
 			other := *w
