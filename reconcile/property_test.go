@@ -410,8 +410,8 @@ func (w *world) checkRules(in reconcile.Input, p reconcile.Plan) {
 		return a.Spec.Affinity.PodAnti.Required[0].Selector.Labels["name"] == b.Labels["name"]
 	}
 	for id, b := range p.State.Bindings.ByID() {
-		// What was adopted was not placed.
-		if in.State.Bindings.Get(id) != nil || strings.HasPrefix(id, "ghost") || !b.Created.Equal(in.Now) {
+		// What was found was not placed, whether it is wanted or not.
+		if in.State.Bindings.Get(id) != nil || b.Phase != assignment.Run && b.Phase != assignment.Prepare || !b.Created.Equal(in.Now) {
 			continue
 		}
 		for _, t := range taints[b.Minion] {
