@@ -19,7 +19,7 @@ const (
 	IsHeld        Ending = "held"           // it waits for people to apply it
 	IsStalled     Ending = "stalled"        // the deletion fuse, or a setting that cannot change, keeps it out
 	Applied       Ending = "applied"        // everything became as it declares, and well
-	AppliedExcept Ending = "applied except" // everything but what failed, which is at its last healthy spec
+	AppliedExcept Ending = "applied except" // everything but what failed, which is at its last healthy spec, and what is report-only
 	RolledBack    Ending = "rolled back"    // all that it changed failed, and is at its last healthy spec
 	Failed        Ending = "failed"         // it was failing when another revision took its place
 	Superseded    Ending = "superseded"     // another revision took its place before that was known, or before it was in force
@@ -186,11 +186,16 @@ func (f *follower) judge(p Plan, status func() Status) {
 	if !o.Ended.IsZero() {
 		return
 	}
-	waits := map[schema.Key]bool{}
+	waits, only := map[schema.Key]bool{}, map[schema.Key]string{} // only: nothing is to be done but what is only said
 	for _, c := range p.Changes {
-		waits[c.Object] = true
+		if c.WaitingCode == CodeReportOnly {
+			only[c.Object] = fmt.Sprintf("%s: %s", c.Object, c.Waiting)
+		} else {
+			waits[c.Object] = true
+		}
 	}
 	failed, since, left, bad := 0, 0, 0, ""
+	var said []string
 	failing := false
 	for _, x := range status().Objects {
 		if q := p.State.Objects[x.Key.String()].Quarantine; q != nil && !waits[x.Key] {
@@ -200,6 +205,10 @@ func (f *follower) judge(p Plan, status func() Status) {
 			continue
 		}
 		if x.Sync == Synced && x.Health == Healthy {
+			continue
+		}
+		if why, ok := only[x.Key]; ok && !waits[x.Key] {
+			said = append(said, why)
 			continue
 		}
 		left++
@@ -217,15 +226,16 @@ func (f *follower) judge(p Plan, status func() Status) {
 			e = Failing
 		}
 		f.set(o, e, bad)
-	case failed == 0:
+	case failed+len(said) == 0:
 		f.end(o, Applied, "")
 	default:
-		o.Except = failed
+		o.Except = failed + len(said)
 		e := AppliedExcept
 		if since == failed && o.Objects == failed {
 			e = RolledBack
 		}
-		f.end(o, e, quarantines(p.State))
+		slices.Sort(said)
+		f.end(o, e, strings.Join(append(quarantines(p.State), said...), "; "))
 	}
 }
 
@@ -237,15 +247,14 @@ func orUnwell(x ObjectStatus) string {
 }
 
 // quarantines names what is in quarantine, and why.
-func quarantines(st State) string {
-	var out []string
+func quarantines(st State) (out []string) {
 	for k, r := range st.Objects {
 		if r.Quarantine != nil {
 			out = append(out, k+": "+r.Quarantine.Reason)
 		}
 	}
 	slices.Sort(out)
-	return strings.Join(out, "; ")
+	return out
 }
 
 // wait notes a revision that is not in force.

@@ -22,7 +22,7 @@ taken into force, and how that ended. With a hash of a plan or of a commit (4 di
 print that plan as diff printed it, or with -o json the very document.
 
 Outcomes: applied (everything became as declared, and well); "applied except N" (N objects failed and are at their last healthy
-spec); rolled back (all that it changed failed); failed (it was failing when another took its place); superseded by X (another
+spec, or are report-only and not as declared); rolled back (all that it changed failed); failed (it was failing when another took its place); superseded by X (another
 took its place before it was applied); refused (it does not load); and of the newest ones applying, failing, held (waits for
 "reconciler apply") and stalled (waits for a trailer). Commits that were pushed together count as one revision, the last.
 
