@@ -375,6 +375,65 @@ func TestProcessesKilled(t *testing.T) {
 	}
 }
 
+// TestRecoverRealContainers: the server's decisions are lost, and rebuilt from what the agents keep: meanwhile all is served, and
+// no container is touched then or by the next commit. Mutant: a rebuilt instance is not known by what its agent started.
+func TestRecoverRealContainers(t *testing.T) {
+	c := theLab(t)
+	tree := web(image)
+	tree["alone.yaml"] = pod("alone", "app: alone", "", "-http", ":8080")
+	h := c.apply(t, tree)
+	before := c.containers(t)
+	if strings.Count(before, " running ") != 4 {
+		t.Fatal(before)
+	}
+	defer c.up(t)
+	if err := c.lab.Kill(t.Context(), "server"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(c.lab.ServerDir(), "etcd")); err != nil {
+		t.Fatal(err)
+	}
+	again, err := lab.Open(lab.Config{Dir: filepath.Dir(c.lab.Socket()), Minions: 3, Binary: c.binary, Serve: []string{"--recover", "--recover-minions", "3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := make(chan error, 1)
+	go func() { up <- again.Up(t.Context(), nil) }()
+	served := 0
+	for rebuilt := false; !rebuilt; served++ {
+		select {
+		case err := <-up:
+			if err != nil {
+				t.Fatal(err)
+			}
+			rebuilt = true
+		default:
+		}
+		if _, err := c.get(t, lab.Desktop, "http://10.245.2.2/"); err != nil {
+			t.Fatalf("not served while the decisions are rebuilt: %v", err)
+		}
+	}
+	c.until(t, "its decisions are rebuilt", func() bool {
+		st, err := c.client.Status(t.Context(), true)
+		return err == nil && st.Applied.Hash == h && settled(st) && !leaving(st) && !strings.Contains(c.containers(t), "not reported")
+	})
+	if after := c.containers(t); after != before {
+		t.Errorf("containers were touched:\n%s\n%s", before, after)
+	}
+	if out, errs, code := c.cli(t, "diff", "--live"); code != 0 || !strings.Contains(out, "Plan: nothing to do") {
+		t.Errorf("diff: exit %d\n%s%s", code, out, errs)
+	}
+	tree["extra.yaml"] = pod("extra", "app: extra", "", "-http", ":8080")
+	c.apply(t, tree)
+	after := c.containers(t)
+	for line := range strings.Lines(before) {
+		if !strings.Contains(after, line) {
+			t.Errorf("a container was touched by the next commit: %s\n%s", line, after)
+		}
+	}
+	t.Logf("served %d times while the decisions were rebuilt", served)
+}
+
 // killContainerd ends a minion's embedded containerd with SIGKILL, once there is one.
 func (c *cluster) killContainerd(t testing.TB, minion string) {
 	t.Helper()

@@ -44,6 +44,9 @@ type Config struct {
 	Dir     string // absolute; everything the lab keeps is below it; default [DefaultDir]
 	Minions int    // 1 to [MaxMinions]; 0: as many as there are, or 3
 	Binary  string // the reconciler program that is started; default: the running one
+
+	// Serve are further flags that a server is started with. One that runs is left as it is.
+	Serve []string
 }
 
 // Lab is a local cluster, there or not. Its methods may be called concurrently; Up and Down wait for each other, in other
@@ -86,6 +89,9 @@ func Open(cfg Config) (*Lab, error) {
 
 // Repository is the bare Git repository to push to.
 func (l *Lab) Repository() string { return filepath.Join(l.cfg.Dir, "master", "repo.git") }
+
+// ServerDir is the directory that the server keeps its decisions and its certificates in.
+func (l *Lab) ServerDir() string { return filepath.Join(l.cfg.Dir, "master", "server") }
 
 // Socket is the server's unix socket; it can be reached from every namespace.
 func (l *Lab) Socket() string { return filepath.Join(l.cfg.Dir, "reconciler.sock") }

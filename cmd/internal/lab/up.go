@@ -107,7 +107,7 @@ func (l *Lab) startRegistry(ctx context.Context) error {
 }
 
 func (l *Lab) startServer(ctx context.Context) error {
-	dir := filepath.Join(l.cfg.Dir, "master", "server")
+	dir := l.ServerDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make server directory: %w", err)
 	}
@@ -115,6 +115,7 @@ func (l *Lab) startServer(ctx context.Context) error {
 		l.cfg.Binary, "serve", "--dir", dir, "--repo", l.Repository(), "--branch", "main",
 		"--listen", ServerAddress, "--socket", l.Socket(),
 	}
+	argv = append(argv, l.cfg.Serve...)
 	if _, err := l.start(ctx, process{name: "server", namespace: Master, argv: argv}); err != nil {
 		return err
 	}
