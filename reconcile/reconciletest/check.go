@@ -47,6 +47,7 @@ func (s *sim) decided(st reconcile.State) {
 	s.checkAddresses(was, st)
 	s.checkDrained(was, st)
 	s.checkUntouched(was, st)
+	s.checkStill(was, st)
 	s.checkKept(was, st)
 	s.checkOrder(was, st)
 	s.checkGroups(was, st)
@@ -146,6 +147,31 @@ func (s *sim) checkUntouched(was, st reconcile.State) {
 			continue
 		}
 		s.fail("%s ends though it is as declared: %s", id, b.Reason)
+	}
+}
+
+// still tells whether nothing is to be done for an object but to say what differs.
+func still(m *schema.Meta) bool { return m.Annotations[schema.AnnotationReportOnly] != "" }
+
+// checkStill: of what is report-only nothing begins and nothing ends, but what was found.
+func (s *sim) checkStill(was, st reconcile.State) {
+	if was.Accepted == nil || st.Accepted == nil {
+		return
+	}
+	before, now := orderOf(was.Accepted), orderOf(st.Accepted)
+	is := func(b reconcile.Binding) bool {
+		k := ownerOf(b)
+		return before.metas[k] != nil && now.metas[k] != nil && still(before.metas[k]) && still(now.metas[k])
+	}
+	for _, id := range st.Bindings.IDs() {
+		b, old := binding(st, id), was.Bindings.Get(id)
+		switch {
+		case !is(b):
+		case old == nil && b.Phase == assignment.Run && !s.reportedBefore(id):
+			s.fail("%s begins though it is report-only", id)
+		case old != nil && ownerOf(*old) == ownerOf(b) && old.Phase == assignment.Run && b.Phase != assignment.Run:
+			s.fail("%s ends though it is report-only: %s", id, b.Reason)
+		}
 	}
 }
 

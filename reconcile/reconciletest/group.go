@@ -35,11 +35,15 @@ func (s *sim) grow() {
 	s.repo.renew = false
 }
 
-// lift pushes a change of every object that has failed.
+// lift pushes a change of every object that has failed, and lets all be done.
 func (s *sim) lift() {
 	var objects []schema.Object
 	changed := false
 	for o := range s.repo.set().Objects() {
+		if still(o.Metadata()) {
+			o, changed = clone(o), true
+			delete(o.Metadata().Annotations, schema.AnnotationReportOnly)
+		}
 		q := s.watch.state.Objects[o.Key().String()].Quarantine
 		switch x := o.(type) {
 		case *schema.Pod:
@@ -102,7 +106,7 @@ func (s *sim) checkGroups(was, st reconcile.State) {
 		switch {
 		case r.Quarantine != nil && r.Quarantine.With != "" && !one:
 			s.fail("%s goes back with %s, and nothing of its group has failed", k, r.Quarantine.With)
-		case r.Quarantine == nil && one && r.Healthy != nil && r.Healthy.Hash != o.hashes[k]:
+		case r.Quarantine == nil && one && !still(o.metas[k]) && r.Healthy != nil && r.Healthy.Hash != o.hashes[k]:
 			s.fail("%s does not go back with %s of its group", k, first)
 		}
 		if group(k) == "" || r.Healthy == nil || old.Healthy != nil && old.Healthy.Hash == r.Healthy.Hash {

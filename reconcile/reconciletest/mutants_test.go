@@ -47,6 +47,8 @@ var mutants = []struct{ rule, file, from, to string }{
 		"well := !slices.ContainsFunc(", "well := true || !slices.ContainsFunc("},
 	{"a group goes on when what failed has changed", "reconcile/group.go",
 		"case !alone:", "case false:"},
+	{"nothing is done for what is report-only", "reconcile/suspend.go",
+		"!ok {\n\t\treturn Suspension{Reason: report, ReportOnly: reportOnly}, reportOnly", "!ok {\n\t\treturn Suspension{Reason: report, ReportOnly: reportOnly}, false"},
 	{"an older assignment is not obeyed", "agent/keep.go",
 		"a.Generation.Compare(k.Assignment.Generation) < 0", "false"},
 	{"older routes are not obeyed", "agent/keep.go",

@@ -178,6 +178,12 @@ func (s *sim) newObjects(slot int) []schema.Object {
 		Resources: schema.Resources{Memory: pick(s, []int64{0, 100 << 20, 200 << 20})}}
 	if slot < 6 {
 		s.order(&meta)
+		if len(s.repo.sets) > 0 && s.one(10) {
+			if meta.Annotations == nil {
+				meta.Annotations = map[string]string{}
+			}
+			meta.Annotations[schema.AnnotationReportOnly] = "audit"
+		}
 	}
 	switch {
 	case slot < 4:
