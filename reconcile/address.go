@@ -8,6 +8,7 @@ import (
 	"reconciler/schema"
 )
 
+// freeNetwork is the first /24 of the pod network that no minion has.
 func (c *step) freeNetwork() (netip.Prefix, bool) {
 	if c.networks == nil {
 		c.networks = map[netip.Addr]bool{}
@@ -37,6 +38,8 @@ func (c *step) freeNetwork() (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
+// choosePortal gives a service the portal IP it asks for, or one that is probed from the hash of its name; the zero address if
+// it cannot have one, which is warned of.
 func (c *step) choosePortal(s *schema.Service) netip.Addr {
 	net := c.in.Settings.PortalNet.Masked()
 	if c.portals == nil {
@@ -88,8 +91,8 @@ func fromUint32(v uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
-func (c *step) podAddress(minion string) (netip.Addr, bool) {
-	h := c.hostsOf(minion)
+// podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
+func (c *step) podAddress(h *hosts) (netip.Addr, bool) {
 	for n := 2; n < 255; n++ {
 		if h.taken[n] {
 			continue
@@ -143,4 +146,5 @@ func (c *step) isTaken(minion string, a netip.Addr) bool {
 	return c.st.Minions[minion].Network.Contains(a) && a.Is4() && c.hostsOf(minion).taken[a.As4()[3]]
 }
 
+// rest keeps a freed address from being given again at once.
 func (c *step) rest(a netip.Addr) { c.st.Resting[a] = c.now.Add(c.in.Settings.Rest) }

@@ -66,7 +66,8 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", env.size, variablesMax), true
 		return ""
 	}
-	address, ok := c.podAddress(minion)
+	at := c.spot(minion)
+	address, ok := c.podAddress(at.hosts)
 	if !ok {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
 		return ""
@@ -76,13 +77,35 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 	for n := 6; c.st.Bindings.Get(id) != nil; n++ {
 		id = w.pod + "-" + strings.ReplaceAll(uid, "-", "")[:n]
 	}
-	c.put(Binding{
+	c.putOn(Binding{
 		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
 		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env.list,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now, Fence: w.fence, Fenced: w.fence,
-	})
-	c.room().Take(minion, w.demand())
+	}, at.number)
+	if at.number = c.st.Bindings.t.minions.last; at.room >= 0 {
+		d := w.demand()
+		c.room().TakeAt(at.room, &d)
+	}
 	return id
+}
+
+// spot is what is known of a minion that something was bound to in this step.
+type spot struct {
+	hosts  *hosts
+	room   int   // its number there, -1: it has none
+	number int32 // its number in the table of bindings, -1: not known
+}
+
+func (c *step) spot(minion string) *spot {
+	s := c.spots[minion]
+	if s == nil {
+		s = &spot{c.hostsOf(minion), c.room().Index(minion), -1}
+		if c.spots == nil {
+			c.spots = map[string]*spot{}
+		}
+		c.spots[minion] = s
+	}
+	return s
 }
 
 // variables are the service variables of a namespace.

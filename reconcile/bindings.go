@@ -61,7 +61,7 @@ func BindingsOf(list ...Binding) Bindings {
 				specs[b.Hash] = b.Spec
 			}
 		}
-		t.put(&b)
+		t.put(&b, -1)
 	}
 	t.edition = nil
 	return Bindings{t}
@@ -152,7 +152,7 @@ func (s Bindings) With(b Binding) Bindings {
 	if b.Spec == nil {
 		b.Spec = &schema.PodSpec{}
 	}
-	t.put(&b)
+	t.put(&b, -1)
 	t.edition = nil
 	return Bindings{t}
 }
@@ -279,8 +279,8 @@ func (t *bindingTable) edit() *bindingTable {
 	return &out
 }
 
-// put takes a binding over, which is not changed any more.
-func (t *bindingTable) put(b *Binding) (number int32, added bool) {
+// put takes a binding over, which is not changed any more. maybe is the number of its minion, as far as is known.
+func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 	k := owner(b.Namespace, b.Pod, b.Controller)
 	if n, ok := t.ids.get(b.ID); ok {
 		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
@@ -316,13 +316,13 @@ func (t *bindingTable) put(b *Binding) (number int32, added bool) {
 	t.note(n, b)
 	t.count++
 	t.ids.set(b.ID, n)
-	t.minion[n] = t.minions.add(b.Minion, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
+	t.minion[n] = t.minions.add(b.Minion, maybe, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
 	for len(t.assigned) < len(t.minions.keys) {
 		t.assigned, t.holds = append(t.assigned, nil), append(t.holds, nil)
 	}
 	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
 	t.renew()
-	t.owner[n] = t.owners.add(k, n, &t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
+	t.owner[n] = t.owners.add(k, t.owners.last, n, &t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
 	return n, added
 }
 
@@ -382,8 +382,11 @@ func value(b *Binding) Binding {
 }
 
 // put adds a binding, or takes the place of that with its id.
-func (c *step) put(b Binding) {
-	if n, added := c.edit().put(&b); added && int(n) < len(c.seenAs) {
+func (c *step) put(b Binding) { c.putOn(b, -1) }
+
+// putOn is put where the number of the minion may be known.
+func (c *step) putOn(b Binding, maybe int32) {
+	if n, added := c.edit().put(&b, maybe); added && int(n) < len(c.seenAs) {
 		c.seenAs[n], c.readiness[n] = nil, unsure // of another, that had the number before
 	}
 }

@@ -88,6 +88,7 @@ type step struct {
 	changed       []bool                            // by number of the owner: one of its instances is on a minion that was looked at
 	portalsToken  *token                            // another if a portal IP changed in this step
 	missing       map[string][]string               // minions that have not acknowledged the withdrawal, by draining instance
+	spots         map[string]*spot                  // by minion
 	taken         map[string]*hosts                 // pod addresses in use, by minion, of those that were asked for
 	portals       map[netip.Addr]bool               // of records
 	networks      map[netip.Addr]bool               // pod networks of minions
@@ -298,10 +299,6 @@ func withLabels(reported, given map[string]string) map[string]string {
 	return out
 }
 
-// choosePortal gives a service the portal IP it asks for, or one that is probed from the hash of its name; the zero address if
-// it cannot have one, which is warned of.
-// podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
-// rest keeps a freed address from being given again at once.
 // next is the next number of the fleet's sequence.
 func (c *step) next() uint64 {
 	c.st.Sequence++

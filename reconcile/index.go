@@ -26,6 +26,7 @@ type index[K comparable] struct {
 	lists  [][]int32
 	free   []int32
 	sorted []int32 // numbers of keys that have bindings, in the order of the keys; nil if that is not kept
+	last   int32   // number of the key that something was added to last
 }
 
 func (g *index[K]) edit() index[K] {
@@ -42,9 +43,19 @@ func (g *index[K]) of(key K) []int32 {
 	return nil
 }
 
-// add puts number n into the list of a key and returns the key's number. own are the lists that belong to the caller already.
-func (g *index[K]) add(key K, n int32, own *owned, order func(x, y int32) int, keys func(x, y K) int) int32 {
-	i, ok := g.number.get(key)
+// is tells whether a key has a number.
+func (g *index[K]) is(key K, i int32) bool {
+	return 0 <= i && int(i) < len(g.keys) && g.keys[i] == key && len(g.lists[i]) > 0
+}
+
+// add puts number n into the list of a key and returns the key's number. own are the lists that belong to the caller already,
+// and maybe is the key's number, as far as is known.
+func (g *index[K]) add(key K, maybe, n int32, own *owned, order func(x, y int32) int, keys func(x, y K) int) int32 {
+	i, ok := maybe, g.is(key, maybe)
+	if !ok {
+		i, ok = g.number.get(key)
+	}
+	g.last = i
 	if !ok {
 		if last := len(g.free) - 1; last >= 0 {
 			i, g.free = g.free[last], g.free[:last]
@@ -53,7 +64,7 @@ func (g *index[K]) add(key K, n int32, own *owned, order func(x, y int32) int, k
 			i = int32(len(g.keys))
 			g.keys, g.lists = append(g.keys, key), append(g.lists, nil)
 		}
-		g.lists[i] = nil
+		g.lists[i], g.last = nil, i
 		own.take(i)
 		g.number.set(key, i)
 		if keys != nil {
