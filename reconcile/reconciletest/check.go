@@ -23,6 +23,7 @@ type watch struct {
 	table   *assignment.Table    // published last
 	started time.Time            // of the running server, by its clock; zero before its first decision
 	loaded  reconcile.State      // what it began with
+	lost    map[string]bool      // minions that were lost in a state since the last table
 }
 
 // freed is which instance had an address that was freed, and when.
@@ -32,7 +33,7 @@ type freed struct {
 }
 
 func newWatch() watch {
-	return watch{loose: map[string]bool{}, told: map[string]bool{}, bound: map[string]bool{}, freed: map[netip.Addr]freed{}}
+	return watch{loose: map[string]bool{}, told: map[string]bool{}, bound: map[string]bool{}, freed: map[netip.Addr]freed{}, lost: map[string]bool{}}
 }
 
 func (w *watch) serverStarted(st reconcile.State) { w.started, w.loaded = time.Time{}, st }
@@ -43,6 +44,11 @@ func (s *sim) decided(st reconcile.State) {
 	s.watch.state = st
 	if s.watch.started.IsZero() {
 		s.watch.started = s.serverTime()
+	}
+	for name, n := range st.Minions {
+		if !n.Lost.IsZero() {
+			s.watch.lost[name] = true
+		}
 	}
 	s.checkAddresses(was, st)
 	s.checkDrained(was, st)
@@ -178,8 +184,8 @@ func (s *sim) checkStill(was, st reconcile.State) {
 // published checks a table that is being published against the one before: a minion that has not reported since the server
 // started is not an empty one. What was decided before it started, and not published any more, is in what it began with.
 func (s *sim) published(t *assignment.Table) {
-	was := s.watch.table
-	s.watch.table = t
+	was, lost := s.watch.table, s.watch.lost
+	s.watch.table, s.watch.lost = t, map[string]bool{}
 	if was == nil {
 		return
 	}
@@ -203,7 +209,7 @@ func (s *sim) published(t *assignment.Table) {
 				if !binding(s.watch.loaded, id).Serving {
 					continue
 				}
-				if b.Address == e.Addr() && b.Phase == assignment.Run && b.Labels["name"] == r.Name && s.server.minions[b.Minion].Report == nil && s.watch.state.Minions[b.Minion].Lost.IsZero() {
+				if b.Address == e.Addr() && b.Phase == assignment.Run && b.Labels["name"] == r.Name && s.server.minions[b.Minion].Report == nil && !lost[b.Minion] && s.watch.state.Minions[b.Minion].Lost.IsZero() {
 					s.fail("%s is taken out of the routes of %s, and %s has not reported yet", id, r.Name, b.Minion)
 				}
 			}
