@@ -87,8 +87,8 @@ func Summarize(in Input, p Plan) Status {
 		s.Sync = OutOfSync
 	}
 	slices.SortStableFunc(s.Objects, func(a, b ObjectStatus) int { return cmp.Or(worse(a.Health, b.Health), a.Key.Compare(b.Key)) })
-	slices.SortStableFunc(s.Instances, func(a, b InstanceStatus) int {
-		return cmp.Or(worse(a.Health, b.Health), strings.Compare(a.Binding.ID, b.Binding.ID))
+	s.Instances = sortRuns(s.Instances, func(a, b *InstanceStatus) int { // they are sorted by id
+		return worse(a.Health, b.Health)
 	})
 	slices.SortStableFunc(s.Minions, func(a, b MinionStatus) int { return cmp.Or(worse(a.Health, b.Health), strings.Compare(a.Name, b.Name)) })
 	return s
@@ -169,8 +169,9 @@ func (c *step) lateServices(b Binding) (late []string) {
 
 // objects are the declared ones, and those that left Git and are not gone yet.
 func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Change) []ObjectStatus {
-	byOwner := map[schema.Key][]InstanceStatus{}
-	for _, i := range instances {
+	byOwner := map[schema.Key][]*InstanceStatus{}
+	for n := range instances {
+		i := &instances[n]
 		k := owner(i.Binding.Namespace, i.Binding.Pod, i.Binding.Controller)
 		byOwner[k] = append(byOwner[k], i)
 	}
@@ -229,7 +230,7 @@ func (c *step) objects(instances []InstanceStatus, changes map[schema.Key][]Chan
 }
 
 // workload is the status of a pod or a controller.
-func (c *step) workload(k schema.Key, desired int, instances []InstanceStatus, changes []Change) ObjectStatus {
+func (c *step) workload(k schema.Key, desired int, instances []*InstanceStatus, changes []Change) ObjectStatus {
 	o := ObjectStatus{Key: k, Sync: Synced, Health: Healthy, Desired: desired}
 	var reasons []string
 	say := func(h Health, reason string) {
