@@ -52,6 +52,7 @@ func Summarize(in Input, p Plan) Status {
 		changes[ch.Object] = append(changes[ch.Object], ch)
 		waits[cmp.Or(ch.Old, ch.Instance)] = ch.Waiting
 	}
+	s.Instances = slices.Grow(s.Instances, p.State.Bindings.Len())
 	for _, id := range p.State.Bindings.IDs() {
 		i := c.instanceStatus(*p.State.Bindings.Get(id))
 		if w := waits[id]; w != "" && (i.Binding.Phase == assignment.Drain || i.Binding.Phase == assignment.Stop) {
