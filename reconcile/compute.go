@@ -357,7 +357,8 @@ func (c *step) finish() Plan {
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	c.plan.Changes = sortChanges(c.plan.Changes)
 	c.st.derived = c.of
-	c.sight.seenAs, c.sight.readiness = c.seenAs, c.readiness
+	c.sight.seenAs, c.sight.readiness, c.sight.of, c.sight.owners = c.seenAs, c.readiness, c.of, c.owners
+	c.sight.records = c.st.Objects
 	c.st.sight = c.sight
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil

@@ -16,8 +16,12 @@ type sight struct {
 	minReady  time.Duration
 	seenAs    []*assignment.InstanceStatus // as the step's
 	readiness []readiness
-	minions   []look    // by number
-	resting   [][]int32 // by number of the owner: the bindings of owners whose workloads are at rest
+	minions   []look            // by number
+	of        *derived          // in force
+	records   map[string]Record // after it
+	quiet     bool              // nothing was decided or said of the records of services
+	owners    []int32           // as the step's
+	resting   [][]int32         // by number of the owner: the bindings of owners whose workloads are at rest
 }
 
 // look is one minion as it was seen.

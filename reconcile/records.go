@@ -28,6 +28,11 @@ func (c *step) decideRecords() {
 	if c.in.State.derived == nil || c.was != c.of { // else the same set had its records already
 		c.changeRecords()
 	}
+	if was := c.in.State.sight; was != nil && was.quiet && c.recorded() {
+		c.sight.quiet = true // as it was
+		return
+	}
+	said, decided := len(c.plan.Changes)+len(c.plan.Warnings), c.ownObjects
 	for _, o := range c.of.offers {
 		k, s := o.name, o.service
 		r := c.st.Objects[k]
@@ -58,6 +63,7 @@ func (c *step) decideRecords() {
 			}
 		}
 	}
+	c.sight.quiet = !decided && !c.ownObjects && said == len(c.plan.Changes)+len(c.plan.Warnings)
 }
 
 // changeRecords forgets the records of what is not declared any more, and notes what is new or changed.

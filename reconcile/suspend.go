@@ -103,9 +103,14 @@ func (c *step) noteSuspensions() {
 	if c.set == nil {
 		return
 	}
+	of := c.of
+	if of == nil {
+		of = derive(c.set, c.in.State.derived)
+	}
 	said := map[string]Suspension{}
-	note := func(k schema.Key, m *schema.Meta) {
-		s, ok := c.suspensionOf(k, m)
+	note := func(w *workload) {
+		k := w.key
+		s, ok := c.suspensionOf(k, w.object.Metadata())
 		if x, is := c.saidOf(k); is {
 			said[k.String()] = x
 		}
@@ -117,11 +122,13 @@ func (c *step) noteSuspensions() {
 			c.wakeAt(s.Until)
 		}
 	}
-	for _, p := range c.set.Pods {
-		note(p.Key(), &p.Meta)
+	for _, w := range of.held {
+		note(w)
 	}
-	for _, r := range c.set.ReplicationControllers {
-		note(r.Key(), &r.Meta)
+	for name := range c.st.Suspensions {
+		if w := of.named[name]; w != nil && !w.held {
+			note(w)
+		}
 	}
 	if len(said) == 0 {
 		said = nil

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ type workload struct {
 	onLoss      whenLost
 	ruled       bool // see ruled
 	odd         bool // an annotation is to be warned of in every step
+	held        bool // an annotation may have nothing done for it
 }
 
 // offer is a declared service, with what is worked out of it once.
@@ -47,6 +49,7 @@ type derived struct {
 	selects   selection                    // what is declared, by labels
 	selected  [][]int32                    // by number of the offer: the workloads that it selects
 	fenced    []schema.Key
+	held      []*workload                  // for which nothing may be to be done
 	ruled     bool                         // a pod asks for something by labels
 	counted   map[schema.Key][]*schema.Pod // see counted
 	order     *ordering                    // nil: nobody waits for another
@@ -74,6 +77,9 @@ func derive(set *schema.Set, before *derived) *derived {
 			w.name, w.hash, w.onLoss, w.ruled = w.key.String(), w.spec.Hash(), whenLostOf(o), ruled(w.spec)
 			v, ok := w.annotations[AnnotationMinReady]
 			w.odd = ok && !validMinReady(v)
+			_, suspended := o.Metadata().Annotations[schema.AnnotationSuspend]
+			_, reportOnly := o.Metadata().Annotations[schema.AnnotationReportOnly]
+			w.held = suspended || reportOnly
 		}
 		d.workloads, d.by[w.key], d.named[w.name] = append(d.workloads, w), w, w
 		d.ruled = d.ruled || w.ruled
@@ -98,6 +104,9 @@ func derive(set *schema.Set, before *derived) *derived {
 			other.replicas = n
 			w = &other
 			d.workloads[i], d.by[w.key], d.named[w.name] = w, w, w
+		}
+		if w.held {
+			d.held = append(d.held, w)
 		}
 		if w.onLoss == fence {
 			d.fenced = append(d.fenced, w.key)
@@ -215,7 +224,15 @@ func (c *step) findBusy() {
 	for _, s := range c.strays {
 		odd[owner(s.status.Namespace, s.status.Pod, s.status.Controller)] = true
 	}
+	was := c.in.State.sight
+	known := c.recorded() && len(was.owners) == len(c.of.workloads)
 	for i, w := range c.of.workloads {
+		if known && t != nil && !c.halted(w.key) && (len(odd) == 0 || !odd[w.key]) {
+			if o := was.owners[i]; o >= 0 && t.owners.is(w.key, o) && int(o) < len(was.resting) && !c.changed[o] && len(t.owners.lists[o]) > 0 && oneList(was.resting[o], t.owners.lists[o]) {
+				c.owners[i], c.restingOwner[o], c.sight.resting[o] = o, true, t.owners.lists[o]
+				continue // nothing that counts is another than it was
+			}
+		}
 		o := int32(-1)
 		if t != nil {
 			if n, ok := t.owners.number.get(w.key); ok {
@@ -223,8 +240,7 @@ func (c *step) findBusy() {
 			}
 		}
 		c.owners[i] = o
-		_, suspended := c.suspended[w.key]
-		if !suspended && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o) {
+		if !c.halted(w.key) && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o) {
 			if o >= 0 {
 				c.restingOwner[o] = true
 				c.sight.resting[o] = t.owners.lists[o]
@@ -233,6 +249,21 @@ func (c *step) findBusy() {
 		}
 		c.busy, c.moving[w.key] = append(c.busy, w), true
 	}
+}
+
+// recorded tells whether what is declared and its records are those that the step before ended with.
+func (c *step) recorded() bool {
+	was := c.in.State.sight
+	return was != nil && was.of == c.of && reflect.ValueOf(was.records).UnsafePointer() == reflect.ValueOf(c.st.Objects).UnsafePointer()
+}
+
+// halted tells whether nothing is to be done for an object.
+func (c *step) halted(k schema.Key) bool {
+	if len(c.suspended) == 0 {
+		return false
+	}
+	_, ok := c.suspended[k]
+	return ok
 }
 
 // rests tells whether a declared pod or controller is at rest.
