@@ -81,6 +81,9 @@ func (c *step) protected(next *schema.Set) string {
 
 // immutable says what a set changes of what the one in force declares immutable; "" if nothing.
 func (c *step) immutable(next *schema.Set) string {
+	if !c.st.Recovered.IsZero() {
+		return "" // nobody knows what is in force
+	}
 	var whats []string
 	hint := ""
 	for _, k := range next.CheckImmutable(c.st.Accepted) {

@@ -404,7 +404,7 @@ func (c *step) edit() *bindingTable {
 
 // sealed is the state that was decided, which is not changed any more.
 func (c *step) sealed() State {
-	if t := c.st.Bindings.t; t != nil {
+	if t := c.st.Bindings.t; t != nil && t.edition != nil { // else it is others' too
 		t.edition = nil
 	}
 	return c.st

@@ -32,6 +32,7 @@ func (c *step) displace(w want, d place.Demand) string {
 		return ""
 	}
 	on := c.instancesByMinion()
+	spared := c.of.needs(w.key) // if it keeps a spec that is more important than the declared one, they need not be
 	names := slices.Sorted(maps.Keys(on))
 	for _, minion := range names {
 		ends := c.ending(on[minion])
@@ -40,7 +41,7 @@ func (c *step) displace(w want, d place.Demand) string {
 			return fmt.Sprintf("%s on %s to be gone", strings.Join(ends, ", "), minion)
 		}
 	}
-	minion, victims := c.cheapest(names, on, d, w.priority)
+	minion, victims := c.cheapest(names, on, d, w.priority, spared)
 	if minion == "" {
 		return ""
 	}
@@ -65,10 +66,10 @@ const minionsCompared = 128
 
 // cheapest is the minion on which the least has to go for a pod to fit, and what: the fewest instances, then those of the
 // lowest priority, then the fewest bare pods.
-func (c *step) cheapest(names []string, on map[string][]string, d place.Demand, priority int32) (minion string, victims []string) {
+func (c *step) cheapest(names []string, on map[string][]string, d place.Demand, priority int32, spared map[schema.Key]bool) (minion string, victims []string) {
 	found := 0
 	for _, name := range names {
-		v := c.victims(name, on[name], d, priority)
+		v := c.victims(name, on[name], d, priority, spared)
 		if len(v) == 0 {
 			continue
 		}
@@ -82,14 +83,15 @@ func (c *step) cheapest(names []string, on map[string][]string, d place.Demand, 
 	return minion, victims
 }
 
-// victims are the instances on a minion that have to go for a pod of a priority to fit; none if that does not help.
-func (c *step) victims(minion string, ids []string, d place.Demand, priority int32) []string {
+// victims are the instances on a minion, without those of objects that are spared, that have to go for a pod of a priority to fit; none if
+// that does not help.
+func (c *step) victims(minion string, ids []string, d place.Demand, priority int32, spared map[schema.Key]bool) []string {
 	var lower []string
 	going := c.ending(ids)
 	for _, id := range ids {
 		b := c.binding(id)
-		_, suspended := c.suspended[owner(b.Namespace, b.Pod, b.Controller)]
-		if c.priorityOf(&b) < priority && !c.ended(id) && !suspended && !slices.Contains(going, id) {
+		k := owner(b.Namespace, b.Pod, b.Controller)
+		if c.priorityOf(&b) < priority && !c.ended(id) && !c.halted(k) && !spared[k] && !slices.Contains(going, id) {
 			lower = append(lower, id)
 		}
 	}

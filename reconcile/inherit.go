@@ -59,6 +59,23 @@ func (d *derived) before(x schema.Key, waves map[string]int) (out []schema.Key) 
 	return out
 }
 
+// needs are all that an object waits for, directly or not; nil if nothing waits.
+func (d *derived) needs(k schema.Key) map[schema.Key]bool {
+	if d.order == nil {
+		return nil
+	}
+	out, waves := map[schema.Key]bool{}, map[string]int{}
+	for open := d.before(k, waves); len(open) > 0; {
+		x := open[len(open)-1]
+		open = open[:len(open)-1]
+		if !out[x] {
+			out[x] = true
+			open = append(open, d.before(x, waves)...)
+		}
+	}
+	return out
+}
+
 // priority of an object with a spec, its own or one that it inherits; from is who has that, zero for its own.
 func (c *step) priority(k schema.Key, s *schema.PodSpec) (p int32, from schema.Key) {
 	if o := c.of.order; o != nil {

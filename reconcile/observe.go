@@ -62,6 +62,9 @@ func (c *step) observe() {
 	if t == nil {
 		t = (*bindingTable)(nil).edit()
 	}
+	if t.edition != nil { // what is put from here on makes other lists than those that are noted here
+		t.edition.minions, t.edition.owners = nil, nil
+	}
 	was := c.in.State.sight
 	if was == nil || was.now.After(c.now) || was.minReady != c.in.Settings.MinReady {
 		was = &sight{}

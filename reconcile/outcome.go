@@ -231,7 +231,7 @@ func (f *follower) judge(p Plan, status func() Status) {
 	default:
 		o.Except = failed + len(said)
 		e := AppliedExcept
-		if since == failed && o.Objects == failed {
+		if failed > 0 && since == failed && o.Objects == failed {
 			e = RolledBack
 		}
 		slices.Sort(said)

@@ -140,7 +140,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		was = r.of
 	}
 	is.of = make([]routedService, 0, len(c.set.Services))
-	out := make([]netproxy.Service, 0, len(c.st.Routes)+len(c.set.Services)-len(was))
+	out := make([]netproxy.Service, 0, max(len(c.st.Routes), len(c.set.Services)))
 	byHand := map[schema.Key]*schema.Endpoints{}
 	for _, e := range c.set.Endpoints {
 		byHand[e.Key()] = e
@@ -168,7 +168,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		for len(was) > 0 && was[0].offer.key.Compare(offer.key) < 0 {
 			was = was[1:]
 		}
-		if len(was) > 0 && was[0].offer == offer && simple && record.Kept == nil && unchanged(&was[0], t, portal, owners) {
+		if len(was) > 0 && was[0].offer == offer && simple && record.Kept == nil && len(selected) > 0 && unchanged(&was[0], t, portal, owners) {
 			out, is.of = append(out, was[0].routes...), append(is.of, was[0])
 			continue
 		}

@@ -207,7 +207,10 @@ func before(rev, arg string, c load.Config) (set *schema.Set, unread string, err
 		}
 		tree, below, c.Part = oneFile{tree, name}, "", true
 	}
-	c.Path, c.Policies, c.Unjudged = strings.TrimPrefix(below, "."), nil, true
+	if below == "." {
+		below = ""
+	}
+	c.Path, c.Policies, c.Unjudged = below, nil, true
 	r, err := loadTree(tree, c)
 	var all load.Errors
 	switch {

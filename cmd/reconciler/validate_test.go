@@ -163,10 +163,10 @@ func TestValidateSince(t *testing.T) {
 	config := func(value string) string {
 		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: conf}\nimmutable: true\ndata:\n  a: x\n  b: " + value + "\n"
 	}
-	r := newRepository(t).put(t, files{"fleets/prod/conf.yaml": config("old"), "fleets/bad/conf.yaml": "a: b\n"})
+	r := newRepository(t).put(t, files{"fleets/prod/conf.yaml": config("old"), "fleets/bad/conf.yaml": "a: b\n", ".hidden/conf.yaml": config("old")})
 	r.push(t)
 	r.git(t, "tag", "v1")
-	r.put(t, files{"fleets/prod/conf.yaml": config("new"), "fleets/bad/conf.yaml": config("new"), "fleets/late/conf.yaml": config("new")})
+	r.put(t, files{"fleets/prod/conf.yaml": config("new"), "fleets/bad/conf.yaml": config("new"), "fleets/late/conf.yaml": config("new"), ".hidden/conf.yaml": config("new")})
 	r.push(t)
 	const changed = `conf.yaml:7:6: ConfigMap/conf: data.b: was declared immutable, and data has another "b" (put it back, and declare what is new under another name)`
 	for _, c := range []struct {
@@ -177,6 +177,8 @@ func TestValidateSince(t *testing.T) {
 		{"--since v1 fleets/prod", exitInvalid, "fleets/prod/" + changed},
 		{"--since v1 fleets/prod/conf.yaml", exitInvalid, "fleets/prod/" + changed},
 		{"--since v1 --path fleets/prod main", exitInvalid, "fleets/prod/" + changed},
+		{"--since v1 .hidden", exitInvalid, ".hidden/" + changed},
+		{"--since v1 --path .hidden main", exitInvalid, ".hidden/" + changed},
 		{"--since main fleets/prod", 0, "fleets/prod: valid: 1 ConfigMap"},
 		{"--since v1 fleets/late", 0, "fleets/late: valid: 1 ConfigMap"},
 		{"--since v1 fleets/late/conf.yaml", 0, "fleets/late/conf.yaml: valid: 1 ConfigMap"},
