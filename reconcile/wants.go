@@ -26,8 +26,8 @@ type common struct {
 	annotations map[string]string
 	rolls       map[string]string // annotations of the controller itself
 	fence       bool              // by when-lost
-	asks        *asks             // of all pods of the workload
-	roll        *rollout          // nil: of a pod without controller, or nobody looked yet
+	asks        asks
+	roll        *rollout // nil: of a pod without controller, or nobody looked yet
 }
 
 // MinReady is how long an instance with these annotations must run to be ready.
@@ -65,7 +65,7 @@ func (c *step) wants() []want {
 // wantsOf lists the pods of a workload.
 func (c *step) wantsOf(w *workload) (out []want) {
 	spec, h, annotations := c.effective(w)
-	of := &common{key: w.key, spec: spec, hash: h, labels: w.labels, annotations: annotations, fence: w.onLoss == fence, asks: &asks{}}
+	of := &common{key: w.key, spec: spec, hash: h, labels: w.labels, annotations: annotations, fence: w.onLoss == fence}
 	of.priority, _ = c.priority(w.key, spec)
 	of.asks.none = len(c.strays) == 0 && !c.st.Bindings.has(w.key)
 	if w.controller == "" {

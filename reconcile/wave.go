@@ -244,7 +244,7 @@ func (c *step) going(wants []want, slots map[string][]string) (out []want) {
 // keep makes it another spec that is wanted.
 func (w *want) keep(c *step, spec *schema.PodSpec, hash string, annotations map[string]string) {
 	other := *w.common
-	other.spec, other.hash, other.annotations, other.asks = spec, hash, annotations, &asks{none: w.asks.none}
+	other.spec, other.hash, other.annotations, other.asks = spec, hash, annotations, asks{none: w.asks.none}
 	other.priority, _ = c.priority(w.key, spec)
 	w.common = &other
 }
