@@ -273,8 +273,13 @@ func leaving(b *Binding) bool { return b.Phase == assignment.Drain || b.Phase ==
 // sameMap tells whether two maps have the same in them; what is one map is not looked at.
 func sameMap(x, y map[string]string) bool { return oneMap(x, y) || maps.Equal(x, y) }
 
+// oneList tells whether two lists, which are not changed, are one.
+func oneList[T any](x, y []T) bool {
+	return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
+}
+
 // oneMap tells whether two maps are one.
-func oneMap(x, y map[string]string) bool {
+func oneMap[V any](x, y map[string]V) bool {
 	return reflect.ValueOf(x).UnsafePointer() == reflect.ValueOf(y).UnsafePointer()
 }
 

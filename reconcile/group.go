@@ -78,8 +78,7 @@ func (c *step) decideGroups() {
 
 // goesBack tells whether a member goes back with others: it has a spec to go back to, and is not kept from it.
 func (c *step) goesBack(w *workload, r Record) bool {
-	_, suspended := c.suspended[w.key]
-	return !suspended && !c.rollbackOff(w) && w.spec.Restart() == schema.RestartAlways && r.Healthy != nil && r.Healthy.Hash != w.hash
+	return !c.halted(w.key) && !c.rollbackOff(w) && w.spec.Restart() == schema.RestartAlways && r.Healthy != nil && r.Healthy.Hash != w.hash
 }
 
 // instancesOf are the instances of an object in Run or Prepare, sorted.

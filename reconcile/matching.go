@@ -33,7 +33,7 @@ func (d *derived) count(before *derived) map[schema.Key][]*schema.Pod {
 
 // matches knows those controllers, nil if it does not.
 func (d *derived) matches(controllers []*schema.ReplicationController) schema.Matcher {
-	if d.set == nil || !sameList(d.set.ReplicationControllers, controllers) {
+	if d.set == nil || !oneList(d.set.ReplicationControllers, controllers) {
 		return nil
 	}
 	return d.matcher

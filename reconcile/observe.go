@@ -34,11 +34,6 @@ type look struct {
 	settled  bool // neither time nor anything else but the fields above changes what was seen
 }
 
-// oneList tells whether two lists are one. A list whose bindings change in more than what routes say of them is another.
-func oneList(x, y []int32) bool {
-	return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
-}
-
 // readiness is what observe found out of an instance in Run.
 type readiness int8
 

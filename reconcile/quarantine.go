@@ -61,7 +61,7 @@ func (c *step) judge(w *workload, r Record, ids []string) Record {
 		fewer.Replicas, r.Healthy = w.replicas, &fewer
 	}
 	h := w.hash
-	_, suspended := c.suspended[w.key]
+	suspended := c.halted(w.key)
 	off := c.rollbackOff(w)
 	if q := r.Quarantine; q != nil && q.Hash == h && r.Healthy != nil && !off && (q.With == "" || w.groupOf() != "") {
 		return r

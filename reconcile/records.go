@@ -95,9 +95,7 @@ func (c *step) unrecorded() (pods, controllers []*workload, offers []*offer, lef
 	}
 	left = len(c.st.Objects)
 	for _, w := range c.of.workloads {
-		for len(workloads) > 0 && workloads[0] != w && workloads[0].key.Compare(w.key) < 0 {
-			workloads = workloads[1:]
-		}
+		workloads = startAt(workloads, w.key, func(w *workload) schema.Key { return w.key })
 		same := len(workloads) > 0 && workloads[0] == w
 		if _, ok := c.st.Objects[w.name]; ok {
 			if left--; same {
@@ -111,9 +109,7 @@ func (c *step) unrecorded() (pods, controllers []*workload, offers []*offer, lef
 		}
 	}
 	for _, o := range c.of.offers {
-		for len(services) > 0 && services[0] != o && services[0].key.Compare(o.key) < 0 {
-			services = services[1:]
-		}
+		services = startAt(services, o.key, func(o *offer) schema.Key { return o.key })
 		same := len(services) > 0 && services[0].service == o.service
 		if _, ok := c.st.Objects[o.name]; ok {
 			if left--; same {

@@ -103,10 +103,7 @@ func (c *step) route() {
 
 // sameServices tells whether both are routed alike.
 func sameServices(x, y []netproxy.Service) bool {
-	if len(x) > 0 && len(x) == len(y) && &x[0] == &y[0] {
-		return true
-	}
-	return slices.EqualFunc(x, y, sameService)
+	return oneList(x, y) || slices.EqualFunc(x, y, sameService)
 }
 
 func sameService(a, b netproxy.Service) bool {
@@ -165,9 +162,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		owners = append(c.resting(owners[:0], selected), serving.of(s.Namespace, s.Spec.Selector)...)
 		portal := record.Portal
 		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
-		for len(was) > 0 && was[0].offer.key.Compare(offer.key) < 0 {
-			was = was[1:]
-		}
+		was = startAt(was, offer.key, func(r routedService) schema.Key { return r.offer.key })
 		if len(was) > 0 && was[0].offer == offer && simple && record.Kept == nil && len(selected) > 0 && unchanged(&was[0], t, portal, owners) {
 			out, is.of = append(out, was[0].routes...), append(is.of, was[0])
 			continue

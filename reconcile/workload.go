@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 
@@ -123,7 +122,7 @@ func derive(set *schema.Set, before *derived) *derived {
 
 // offer looks at the services of its set.
 func (d *derived) offer(before *derived) {
-	if before.set != nil && sameList(before.set.Services, d.set.Services) {
+	if before.set != nil && oneList(before.set.Services, d.set.Services) {
 		d.offers, d.services, d.serviced = before.offers, before.services, before.serviced
 		return
 	}
@@ -132,9 +131,7 @@ func (d *derived) offer(before *derived) {
 	known := before.offers
 	for _, s := range d.set.Services {
 		k := s.Key()
-		for len(known) > 0 && known[0].key.Compare(k) < 0 {
-			known = known[1:]
-		}
+		known = startAt(known, k, func(o *offer) schema.Key { return o.key })
 		var o *offer
 		if len(known) > 0 && known[0].service == s {
 			o = known[0]
@@ -147,12 +144,20 @@ func (d *derived) offer(before *derived) {
 	}
 }
 
+// startAt is what is left of a sorted list from a key on.
+func startAt[T any](sorted []T, k schema.Key, key func(T) schema.Key) []T {
+	for len(sorted) > 0 && key(sorted[0]).Compare(k) < 0 {
+		sorted = sorted[1:]
+	}
+	return sorted
+}
+
 // choose finds out which workloads services select.
 func (d *derived) choose(before *derived) {
 	same := slices.EqualFunc(d.workloads, before.workloads, func(a, b *workload) bool { return a == b || a.key == b.key && sameMap(a.labels, b.labels) })
 	if same && before.selects != nil {
 		d.selects = before.selects
-		if sameList(d.offers, before.offers) {
+		if oneList(d.offers, before.offers) {
 			d.selected = before.selected
 			return
 		}
@@ -189,11 +194,6 @@ func (d *derived) selectedBy(s *schema.Service) (out []int32) {
 	return out
 }
 
-// sameList tells whether two lists, which are never changed, are one.
-func sameList[T any](x, y []T) bool {
-	return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
-}
-
 // own is how many instances a workload is to have itself: other pods may count as its replicas.
 func (d *derived) own(w *workload) int {
 	if r, ok := w.object.(*schema.ReplicationController); ok {
@@ -228,7 +228,7 @@ func (c *step) findBusy() {
 	known := c.recorded() && len(was.owners) == len(c.of.workloads)
 	for i, w := range c.of.workloads {
 		if known && t != nil && !c.halted(w.key) && (len(odd) == 0 || !odd[w.key]) {
-			if o := was.owners[i]; o >= 0 && t.owners.is(w.key, o) && int(o) < len(was.resting) && !c.changed[o] && len(t.owners.lists[o]) > 0 && oneList(was.resting[o], t.owners.lists[o]) {
+			if o := was.owners[i]; t.owners.is(w.key, o) && c.restedSo(o, t.owners.lists[o]) {
 				c.owners[i], c.restingOwner[o], c.sight.resting[o] = o, true, t.owners.lists[o]
 				continue // nothing that counts is another than it was
 			}
@@ -254,7 +254,7 @@ func (c *step) findBusy() {
 // recorded tells whether what is declared and its records are those that the step before ended with.
 func (c *step) recorded() bool {
 	was := c.in.State.sight
-	return was != nil && was.of == c.of && reflect.ValueOf(was.records).UnsafePointer() == reflect.ValueOf(c.st.Objects).UnsafePointer()
+	return was != nil && was.of == c.of && oneMap(was.records, c.st.Objects)
 }
 
 // halted tells whether nothing is to be done for an object.
@@ -281,6 +281,13 @@ func (c *step) restsInRecord(w *workload) bool {
 	return r.Healthy != nil && r.Healthy.Hash == w.hash && r.Healthy.Replicas == w.replicas && sameMap(r.Healthy.Annotations, w.annotations)
 }
 
+// restedSo tells whether a workload was at rest in the step before with these bindings, and nobody reported anything of them since. o
+// is its number as an owner. A list whose bindings change in more than what routes say of them is another.
+func (c *step) restedSo(o int32, list []int32) bool {
+	was := c.in.State.sight
+	return was != nil && len(list) > 0 && !c.changed[o] && int(o) < len(was.resting) && oneList(was.resting[o], list)
+}
+
 // restsInFleet tells whether a workload has all its instances, and each as it is to be. o is its number as an owner, -1 if it
 // has none.
 func (c *step) restsInFleet(w *workload, o int32) bool {
@@ -292,7 +299,7 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 	if len(list) != w.replicas {
 		return false
 	}
-	if was := c.in.State.sight; was != nil && len(list) > 0 && !c.changed[o] && c.was.by[w.key] == w && int(o) < len(was.resting) && oneList(was.resting[o], list) {
+	if c.was.by[w.key] == w && c.restedSo(o, list) {
 		return true
 	}
 	width := 2*w.replicas + 64
