@@ -180,13 +180,14 @@ func before(rev, arg string, c load.Config) (set *schema.Set, unread string, err
 	if arg == "-" {
 		return nil, "", hinted{errors.New("--since needs to know where the manifests are in the repository"), "name the folder or the file"}
 	}
-	from, below := ".", c.Path // in the repository
-	name := ""                 // of the only file
-	if i, err := os.Stat(arg); err == nil {
-		from, below = arg, "."
-		if !i.IsDir() {
-			from, name = filepath.Dir(arg), filepath.Base(arg)
-		}
+	from, name := ".", "" // on disk, and of the only file
+	i, notHere := os.Stat(arg)
+	switch {
+	case notHere != nil: // a revision
+	case i.IsDir():
+		from = arg
+	default:
+		from, name = filepath.Dir(arg), filepath.Base(arg)
 	}
 	w, err := git.OpenWorktree(from)
 	if err != nil {
@@ -196,28 +197,29 @@ func before(rev, arg string, c load.Config) (set *schema.Set, unread string, err
 	if err != nil {
 		return nil, "", hinted{fmt.Errorf("--since: %w", err), "name a branch, a tag or a commit"}
 	}
-	if below == "." {
-		if below, err = w.Inside(from); err != nil {
+	if notHere == nil {
+		below, err := w.Inside(from)
+		if err != nil {
 			return nil, "", err
 		}
-	}
-	if name != "" {
 		if tree, err = fs.Sub(tree, below); err != nil {
 			return nil, "", err
 		}
-		tree, below, c.Part = oneFile{tree, name}, "", true
+		c.Path = ""
 	}
-	if below == "." {
-		below = ""
+	if name != "" {
+		tree, c.Part = oneFile{tree, name}, true
 	}
-	c.Path, c.Policies, c.Unjudged = below, nil, true
+	c.Policies, c.Unjudged = nil, true
 	r, err := loadTree(tree, c)
 	var all load.Errors
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, "", nil
 	case errors.As(err, &all):
-		return nil, fmt.Sprintf("nothing is compared with %s, which does not load: %v", rev, all[0]), nil
+		first := *all[0]
+		first.Position.File = filepath.ToSlash(filepath.Join(from, first.Position.File))
+		return nil, fmt.Sprintf("nothing is compared with %s, which does not load: %v", rev, &first), nil
 	case err != nil:
 		return nil, "", err
 	}

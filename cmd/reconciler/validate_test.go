@@ -177,6 +177,7 @@ func TestValidateSince(t *testing.T) {
 		{"--since v1 fleets/prod", exitInvalid, "fleets/prod/" + changed},
 		{"--since v1 fleets/prod/conf.yaml", exitInvalid, "fleets/prod/" + changed},
 		{"--since v1 --path fleets/prod main", exitInvalid, "fleets/prod/" + changed},
+		{"--since v1 --path . main", exitInvalid, "fleets/bad/conf.yaml:1:1"}, // as without --path
 		{"--since v1 .hidden", exitInvalid, ".hidden/" + changed},
 		{"--since v1 --path .hidden main", exitInvalid, ".hidden/" + changed},
 		{"--since main fleets/prod", 0, "fleets/prod: valid: 1 ConfigMap"},
