@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"reconciler/reconcile"
-	"reconciler/reconcile/assignment"
 	"reconciler/schema"
 )
 
@@ -82,19 +81,7 @@ func TestBindingsAgainstMaps(t *testing.T) {
 // TestConcurrent: a state is computed from by several at once, as by diffs beside the server; the race detector sees what they
 // share. Mutant: the state that was decided is sealed though nothing was edited.
 func TestConcurrent(t *testing.T) {
-	f := newFleet()
-	f.join("m1", assignment.Capacity{MilliCPU: 4000, Memory: 1 << 30, Pods: 20}, nil)
-	f.round()
-	set, err := declare([]string{"rc web replicas=3", "svc web select=name:web"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.set, f.revision = set, reconcile.Revision{Hash: "c1"}
-	for range 20 {
-		f.round()
-		f.now = f.now.Add(time.Second)
-		f.step()
-	}
+	f := fleetAfter(t, "rc web replicas=3\nsvc web select=name:web")
 	in := f.input()
 	var group sync.WaitGroup
 	for range 4 {
