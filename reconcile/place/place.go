@@ -66,7 +66,8 @@ type Spot struct {
 type Fleet struct {
 	minions []Minion // sorted by name
 	free    []room   // of each
-	index   map[string]int
+	stocks  []stock  // of each
+	scarce  bool     // one of the stocks has ever been less than nothing
 	next    int // where the next sample begins
 	pods    *pods
 	classes map[string]*class
@@ -91,11 +92,12 @@ const hostname = "kubernetes.io/hostname"
 // New takes minions over.
 func New(minions []Minion) *Fleet {
 	slices.SortFunc(minions, func(a, b Minion) int { return strings.Compare(a.Name, b.Name) })
-	f := &Fleet{minions: minions, free: make([]room, len(minions)), index: make(map[string]int, len(minions)), classes: map[string]*class{}, groups: map[string]*crowd{}, crowded: make([]int32, len(minions))}
+	f := &Fleet{minions: minions, free: make([]room, len(minions)), stocks: make([]stock, len(minions)), classes: map[string]*class{}, groups: map[string]*crowd{}, crowded: make([]int32, len(minions))}
 	for i := range f.minions {
 		m := &f.minions[i]
-		f.free[i] = newRoom(m)
-		f.index[m.Name] = i
+		l := newLeft(m)
+		f.free[i], f.stocks[i] = l.room, l.stock
+		f.scarce = f.scarce || l.storage < 0
 		for _, p := range m.Held.Ports {
 			if m.Ports == nil {
 				m.Ports = map[string]bool{}
@@ -115,28 +117,30 @@ func (f *Fleet) Track() { f.pods = newPods() }
 
 // Has tells whether a minion is one that pods may be put on.
 func (f *Fleet) Has(minion string) bool {
-	_, ok := f.index[minion]
-	return ok
+	return f.Index(minion) >= 0
 }
 
 // Index is the number of a minion for TakeAt, -1 if it is not there.
 func (f *Fleet) Index(minion string) int {
-	if i, ok := f.index[minion]; ok {
-		return i
+	i, ok := slices.BinarySearchFunc(f.minions, minion, func(m Minion, name string) int { return strings.Compare(m.Name, name) })
+	if !ok {
+		return -1
 	}
-	return -1
+	return i
 }
 
 // Take reserves what a pod needs on a minion, whether it fits or not; a minion that is not there is ignored.
 func (f *Fleet) Take(minion string, d Demand) {
-	if i, ok := f.index[minion]; ok {
+	if i := f.Index(minion); i >= 0 {
 		f.TakeAt(i, &d)
 	}
 }
 
 // TakeAt is Take by the number of the minion.
 func (f *Fleet) TakeAt(i int, d *Demand) {
-	f.free[i].take(d)
+	s := &f.stocks[i]
+	f.free[i].take(s, d, 1)
+	f.scarce = f.scarce || s.storage < 0 || s.pids < 0
 	if len(d.Ports) > 0 {
 		m := &f.minions[i]
 		if m.Ports == nil {
@@ -161,31 +165,60 @@ func (f *Fleet) TakeAt(i int, d *Demand) {
 // on, then the one with the fewest of its group, then with the largest share left. why says for each constraint how many
 // minions it excluded, if none is left.
 func (f *Fleet) Choose(d Demand) (minion, why string) {
+	i, why := f.ChooseAt(&d)
+	if i < 0 {
+		return "", why
+	}
+	return f.minions[i].Name, ""
+}
+
+// ChooseAt is Choose by the number of the minion, -1 if none is left.
+func (f *Fleet) ChooseAt(d *Demand) (i int, why string) {
 	if d.ruled() && f.pods == nil {
 		panic("place: a pod with rules on a fleet that does not track pods")
 	}
-	t := f.trial(&d, nil)
+	t := f.trial(d, nil)
 	if d.Prefer != "" || d.Name != "" {
 		for _, name := range []string{d.Prefer, d.Name} {
-			if i, ok := f.index[name]; ok && f.excludes(i, &t) == "" {
-				return name, ""
+			if i := f.Index(name); i >= 0 && f.excludes(i, &t) == "" {
+				return i, ""
 			}
 		}
 	}
 	if best := f.best(&t); best >= 0 {
-		return f.minions[best].Name, ""
+		return best, ""
 	}
-	return "", f.explain(&t)
+	return -1, f.explain(&t)
 }
+
+// Len is how many minions there are; their numbers are below it.
+func (f *Fleet) Len() int { return len(f.minions) }
+
+// Name is that of the minion with a number.
+func (f *Fleet) Name(i int) string { return f.minions[i].Name }
 
 // best is the best minion of a sample, -1 if the pod fits nowhere.
 func (f *Fleet) best(t *trial) int {
+	k := f.class(t.Demand)
+	f.count(f.crowd(t.Demand))
+	var best int
+	if k.soft || t.rules != nil || len(t.Ports) > 0 || f.scarce || t.Storage > 0 || t.PIDs > 0 {
+		best = f.search(t, k)
+	} else {
+		best = f.searchPlain(t.Demand, k)
+	}
+	if best >= 0 && len(f.minions) > sample { // the next sample begins elsewhere
+		f.next = (f.next + sample) % len(f.minions)
+	}
+	return best
+}
+
+// search looks for the best minion of a sample.
+func (f *Fleet) search(t *trial, k *class) int {
 	size := sample
 	if t.rules.prefers() {
 		size = wideSample
 	}
-	k := f.class(t.Demand)
-	f.count(f.crowd(t.Demand))
 	best, found := -1, 0
 	var high standing
 	i := f.next
@@ -193,7 +226,7 @@ func (f *Fleet) best(t *trial) int {
 		if i >= len(f.minions) {
 			i = 0
 		}
-		if k.may[i] && f.free[i].has(t.Demand) && (len(t.Ports) == 0 || f.lacksPort(i, t.Demand) == "") && (t.rules == nil || t.refused(&f.minions[i]) == "") {
+		if k.may[i] && f.free[i].has(t.Demand) && f.stocks[i].has(t.Demand) && (len(t.Ports) == 0 || f.lacksPort(i, t.Demand) == "") && (t.rules == nil || t.refused(&f.minions[i]) == "") {
 			found++
 			above, differ := false, false
 			if k.soft || t.rules != nil {
@@ -211,8 +244,24 @@ func (f *Fleet) best(t *trial) int {
 		}
 		i++
 	}
-	if best >= 0 && len(f.minions) > sample { // the next sample begins elsewhere
-		f.next = (f.next + sample) % len(f.minions)
+	return best
+}
+
+// searchPlain is search for a pod that asks for nothing but room, as most do.
+func (f *Fleet) searchPlain(d *Demand, k *class) int {
+	best, found := -1, 0
+	for _, part := range [2][2]int{{f.next, len(f.minions)}, {0, f.next}} {
+		for i := part[0]; i < part[1]; i++ {
+			if !k.may[i] || !f.free[i].has(d) {
+				continue
+			}
+			if best < 0 || f.better(i, best) {
+				best = i
+			}
+			if found++; found == sample {
+				return best
+			}
+		}
 	}
 	return best
 }
@@ -278,11 +327,11 @@ func (d *Demand) tolerates(t schema.Taint) bool {
 
 // excludes says which constraint keeps a pod off a minion, "" if none.
 func (f *Fleet) excludes(i int, d *trial) string {
-	return f.excludesWith(i, &f.free[i], nil, d)
+	return f.excludesWith(i, &left{f.free[i], f.stocks[i]}, nil, d)
 }
 
 // excludesWith is excludes with another room and with host ports that are free.
-func (f *Fleet) excludesWith(i int, r *room, ports []string, d *trial) string {
+func (f *Fleet) excludesWith(i int, r *left, ports []string, d *trial) string {
 	m := &f.minions[i]
 	if why := m.closed(d.Demand); why != "" {
 		return why
@@ -334,12 +383,12 @@ func (f *Fleet) lacksPort(i int, d *Demand) string {
 
 // FitsInstead tells whether a pod fits on a minion once another that is there has given back what it holds and is gone.
 func (f *Fleet) FitsInstead(minion string, d, back Demand) bool {
-	i, ok := f.index[minion]
-	if !ok {
+	i := f.Index(minion)
+	if i < 0 {
 		return false
 	}
-	r := f.free[i]
-	r.give(&back)
+	r := left{f.free[i], f.stocks[i]}
+	r.take(&r.stock, &back, -1)
 	t := f.trial(&d, f.departed(minion, &back))
 	return f.excludesWith(i, &r, back.Ports, &t) == ""
 }
@@ -347,14 +396,14 @@ func (f *Fleet) FitsInstead(minion string, d, back Demand) bool {
 // FitsWithout tells whether a pod fits on a minion once others that are there have given back their resources and host
 // ports. Its rules it must meet beside all of them.
 func (f *Fleet) FitsWithout(minion string, d Demand, back ...Demand) bool {
-	i, ok := f.index[minion]
-	if !ok {
+	i := f.Index(minion)
+	if i < 0 {
 		return false
 	}
-	r := f.free[i]
+	r := left{f.free[i], f.stocks[i]}
 	var ports []string
 	for j := range back {
-		r.give(&back[j])
+		r.take(&r.stock, &back[j], -1)
 		ports = append(ports, back[j].Ports...)
 	}
 	t := f.trial(&d, nil)

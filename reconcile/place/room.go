@@ -7,25 +7,34 @@ import (
 	"reconciler/schema"
 )
 
-// room is what a minion has left.
+// room is what a minion has left of what every pod takes. It is small, as many are looked at for each pod.
 type room struct {
-	cpu, memory, storage, pids int64
-	pods                       int64
-	measured, counted          bool // storage, pids are known
-	share                      float64
-
-	cpus, memories, all float64 // of which share is
+	cpu, memory, pods int64
+	share             float64 // of all that there was
 }
 
-func newRoom(m *Minion) room {
-	r := room{cpu: m.MilliCPU, memory: m.Memory, storage: m.Storage, pids: m.PIDs, pods: int64(m.Pods), measured: m.Storage > 0, counted: m.PIDs > 0,
-		cpus: float64(max(m.MilliCPU, 1)), memories: float64(max(m.Memory, 1)), all: float64(max(m.Pods, 1))}
-	r.cpu -= m.Held.MilliCPU
-	r.memory -= m.Held.Memory
-	r.storage -= m.Held.Storage
-	r.pods -= int64(m.Held.Pods)
-	r.weigh()
-	return r
+// stock is the rest of it: what few pods take, and what there was.
+type stock struct {
+	storage, pids       int64
+	measured, counted   bool // storage, pids are known
+	cpus, memories, all float64
+}
+
+// left is all that a minion has left.
+type left struct {
+	room
+	stock
+}
+
+func newLeft(m *Minion) left {
+	l := left{room{cpu: m.MilliCPU, memory: m.Memory, pods: int64(m.Pods)}, stock{storage: m.Storage, pids: m.PIDs, measured: m.Storage > 0, counted: m.PIDs > 0,
+		cpus: float64(max(m.MilliCPU, 1)), memories: float64(max(m.Memory, 1)), all: float64(max(m.Pods, 1))}}
+	l.cpu -= m.Held.MilliCPU
+	l.memory -= m.Held.Memory
+	l.storage -= m.Held.Storage
+	l.pods -= int64(m.Held.Pods)
+	l.weigh(&l.stock)
+	return l
 }
 
 // Held is what pods hold together.
@@ -47,45 +56,42 @@ func (h *Held) Add(d *Demand) {
 }
 
 // weigh works out how much is left of all that there was.
-func (r *room) weigh() {
-	r.share = float64(r.cpu)/r.cpus + float64(r.memory)/r.memories + float64(r.pods)/r.all
+func (r *room) weigh(of *stock) {
+	r.share = float64(r.cpu)/of.cpus + float64(r.memory)/of.memories + float64(r.pods)/of.all
 }
 
-func (r *room) take(d *Demand) {
-	r.cpu -= d.MilliCPU
-	r.memory -= d.Memory
-	r.storage -= d.Storage
-	r.pids -= d.PIDs
-	r.pods--
-	r.weigh()
+// take takes what a pod needs, times as often: -1 gives it back.
+func (r *room) take(of *stock, d *Demand, times int64) {
+	r.cpu -= times * d.MilliCPU
+	r.memory -= times * d.Memory
+	r.pods -= times
+	of.storage -= times * d.Storage
+	of.pids -= times * d.PIDs
+	r.weigh(of)
 }
 
-func (r *room) give(d *Demand) {
-	r.cpu += d.MilliCPU
-	r.memory += d.Memory
-	r.storage += d.Storage
-	r.pids += d.PIDs
-	r.pods++
-	r.weigh()
-}
-
-// has tells whether there is enough for a pod.
+// has tells whether there is enough for a pod, of what every pod takes.
 func (r *room) has(d *Demand) bool {
-	return r.pods > 0 && d.MilliCPU <= r.cpu && d.Memory <= r.memory && (!r.measured || d.Storage <= r.storage) && (!r.counted || d.PIDs <= r.pids)
+	return r.pods > 0 && d.MilliCPU <= r.cpu && d.Memory <= r.memory
+}
+
+// has is the same of what few pods take.
+func (s *stock) has(d *Demand) bool {
+	return (!s.measured || d.Storage <= s.storage) && (!s.counted || d.PIDs <= s.pids)
 }
 
 // lacks says of what there is too little for a pod, "" if of nothing.
-func (r *room) lacks(d *Demand) string {
+func (l *left) lacks(d *Demand) string {
 	switch {
-	case r.pods < 1:
+	case l.pods < 1:
 		return "full of pods"
-	case d.MilliCPU > r.cpu:
+	case d.MilliCPU > l.cpu:
 		return fmt.Sprintf("lack cpu (need %dm)", d.MilliCPU)
-	case d.Memory > r.memory:
+	case d.Memory > l.memory:
 		return fmt.Sprintf("lack memory (need %d MiB)", d.Memory>>20)
-	case r.measured && d.Storage > r.storage:
+	case l.measured && d.Storage > l.storage:
 		return fmt.Sprintf("lack ephemeral storage (need %d MiB)", d.Storage>>20)
-	case r.counted && d.PIDs > r.pids:
+	case l.counted && d.PIDs > l.pids:
 		return fmt.Sprintf("lack processes (need %d)", d.PIDs)
 	}
 	return ""
@@ -204,7 +210,7 @@ func (f *Fleet) crowd(d *Demand) *crowd {
 		f.groups[d.Group] = g
 		if f.Seed != nil {
 			f.Seed(d.Group, func(minion string) {
-				if i, ok := f.index[minion]; ok {
+				if i := f.Index(minion); i >= 0 {
 					g.add(int32(i), 1)
 				}
 			})

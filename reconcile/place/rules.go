@@ -220,8 +220,8 @@ func (f *Fleet) trial(d *Demand, gone *departed) trial {
 }
 
 func (f *Fleet) departed(minion string, d *Demand) *departed {
-	i, ok := f.index[minion]
-	if !ok || f.pods == nil {
+	i := f.Index(minion)
+	if i < 0 || f.pods == nil {
 		return nil
 	}
 	return &departed{f.pods.find(d), &f.minions[i]}
