@@ -1,35 +1,118 @@
 package reconcile
 
 import (
+	"maps"
+
 	"reconciler/reconcile/assignment"
+	"reconciler/reconcile/place"
 	"reconciler/schema"
 )
 
-// assign gives every minion what it is to run. What a minion had already is not made again.
+// told is what minions were told to run by a step.
+type told struct {
+	fleet     string
+	decided   map[string]Node
+	names     []string
+	instances [][]assignment.Instance // of each of names
+	all       map[string]assignment.Assignment
+}
+
+// assign gives every minion what it is to run. What a minion had already is not made again, and where all have what they had,
+// nothing is.
 func (c *step) assign() {
-	c.plan.Assignments = make(map[string]assignment.Assignment, len(c.st.Minions))
-	specs := map[*schema.PodSpec][]byte{}
-	t := c.st.Bindings.t
-	for name, n := range c.st.Minions {
-		a := assignment.Assignment{Fleet: c.st.Fleet, Minion: name, Network: n.Network}
-		if n.Lease > 0 {
-			a.Lease, a.Contact = n.Lease, c.in.Minions[name].Contact
+	c.makeInstances()
+	t, r := c.st.Bindings.t, c.roster
+	r.renumber(t)
+	is := &told{fleet: c.st.Fleet, decided: c.st.Minions, names: r.names, instances: make([][]assignment.Instance, len(r.names))}
+	for i, n := range r.numbers {
+		if n >= 0 {
+			is.instances[i] = t.assigned[n]
 		}
+	}
+	if was := c.toldBefore(is); was != nil {
+		is.all = was.all
+		for i, name := range r.names {
+			if oneList(is.instances[i], was.instances[i]) && r.nodes[i].Lease == 0 || !r.known(i) {
+				continue
+			}
+			if oneMap(is.all, was.all) {
+				is.all = maps.Clone(is.all)
+			}
+			is.all[name] = c.assignment(name, &r.nodes[i], is.instances[i])
+		}
+	} else {
+		is.all = make(map[string]assignment.Assignment, len(c.st.Minions))
+		for i, name := range r.names {
+			if r.known(i) {
+				is.all[name] = c.assignment(name, &r.nodes[i], is.instances[i])
+			}
+		}
+	}
+	c.plan.Assignments = is.all
+	if r.complete() {
+		c.sight.told = is
+		return
+	}
+	for name, n := range c.st.Minions {
+		if r.find(name) >= 0 {
+			continue
+		}
+		a := c.assignment(name, &n, nil) // nobody told of it in this step
 		if t != nil {
-			if m, ok := t.minions.number.get(name); ok {
-				if t.assigned[m] == nil {
-					t = c.edit()
-					t.assigned[m], t.holds[m] = instances(t, m, specs), c.sumUp(t, m)
-				}
+			if m := t.minions.numberOf(name, -1); m >= 0 {
 				a.Instances = t.assigned[m]
 			}
 		}
-		c.plan.Assignments[name] = a
+		is.all[name] = a
 	}
 }
 
+// toldBefore is what the step before told the same minions, nil if more may have changed than what they run.
+func (c *step) toldBefore(is *told) *told {
+	if c.in.State.sight == nil || c.in.State.sight.told == nil {
+		return nil
+	}
+	was := c.in.State.sight.told
+	if was.fleet != is.fleet || !oneMap(was.decided, is.decided) || !oneList(was.names, is.names) {
+		return nil
+	}
+	return was
+}
+
+func (c *step) assignment(minion string, n *Node, instances []assignment.Instance) assignment.Assignment {
+	a := assignment.Assignment{Fleet: c.st.Fleet, Minion: minion, Network: n.Network, Instances: instances}
+	if n.Lease > 0 {
+		a.Lease, a.Contact = n.Lease, c.in.Minions[minion].Contact
+	}
+	return a
+}
+
+// makeInstances works out what minions are to run of which that is not known.
+func (c *step) makeInstances() {
+	t := c.st.Bindings.t
+	if t == nil {
+		return
+	}
+	var unknown []int32
+	for _, m := range t.minions.sorted {
+		if t.assigned[m] == nil {
+			unknown = append(unknown, m)
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	t = c.edit()
+	inParallel(len(unknown), func(from, to int) {
+		specs, demands := map[*schema.PodSpec][]byte{}, map[*schema.PodSpec]*place.Demand{}
+		for _, m := range unknown[from:to] {
+			t.assigned[m], t.holds[m] = t.instances(m, specs), t.sumUp(m, demands)
+		}
+	})
+}
+
 // instances are those of a minion, by id.
-func instances(t *bindingTable, m int32, specs map[*schema.PodSpec][]byte) []assignment.Instance {
+func (t *bindingTable) instances(m int32, specs map[*schema.PodSpec][]byte) []assignment.Instance {
 	out := make([]assignment.Instance, 0, len(t.minions.lists[m]))
 	for _, n := range t.minions.lists[m] {
 		b := t.all[n]

@@ -11,16 +11,16 @@ import (
 )
 
 // fitsInstead tells whether a pod fits on the minion of an instance in its place.
-func (c *step) fitsInstead(old Binding, d place.Demand) bool {
-	return c.room().FitsInstead(old.Minion, d, held(&old))
+func (c *step) fitsInstead(old Binding, d *place.Demand) bool {
+	return c.room().FitsInstead(old.Minion, *d, held(&old))
 }
 
 // create places a pod that has no instance that stays.
 func (c *step) create(w want, again bool) {
 	ch := c.creation(w, again)
 	d := w.demand()
-	minion, why := c.room().Choose(d)
-	if minion == "" {
+	at, why := c.room().ChooseAt(d)
+	if at < 0 {
 		ch.Waiting = c.displace(w, d)
 		if ch.Blocked = ch.Waiting == ""; ch.Blocked {
 			ch.Waiting = why
@@ -28,8 +28,8 @@ func (c *step) create(w want, again bool) {
 		c.change(ch)
 		return
 	}
-	ch.Minion = minion
-	if ch.Instance = c.bind(w, minion, assignment.Run, &ch); ch.Instance != "" {
+	ch.Minion = c.room().Name(at)
+	if ch.Instance = c.bind(w, at, assignment.Run, &ch); ch.Instance != "" {
 		w.roll.run()
 	}
 	c.change(ch)
@@ -56,8 +56,8 @@ func (c *step) creation(w want, again bool) Change {
 // variablesMax is the size in bytes from which on a block of service variables is refused.
 const variablesMax = 1 << 20
 
-// bind decides that a pod lives on a minion and returns the new instance, or blocks the change and returns "".
-func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) string {
+// bind decides that a pod lives on a minion, by its number in the room, and returns the new instance, or blocks the change and returns "".
+func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 	var env variables
 	if w.spec.ServiceLinks() {
 		env = c.variables(w.key.Namespace)
@@ -66,7 +66,8 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", env.size, variablesMax), true
 		return ""
 	}
-	at := c.spot(minion)
+	minion := c.room().Name(on)
+	at := c.spot(on)
 	address, ok := c.podAddress(at.hosts)
 	if !ok {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
@@ -82,28 +83,26 @@ func (c *step) bind(w want, minion string, phase assignment.Phase, ch *Change) s
 		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env.list,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now, Fence: w.fence, Fenced: w.fence,
 	}, at.number)
-	if at.number = c.st.Bindings.t.minions.last; at.room >= 0 {
-		d := w.demand()
-		c.room().TakeAt(at.room, &d)
-	}
+	at.number = c.st.Bindings.t.minions.last
+	c.room().TakeAt(on, w.demand())
 	return id
 }
 
 // spot is what is known of a minion that something was bound to in this step.
 type spot struct {
 	hosts  *hosts
-	room   int   // its number there, -1: it has none
 	number int32 // its number in the table of bindings, -1: not known
 }
 
-func (c *step) spot(minion string) *spot {
-	s := c.spots[minion]
+// spot is that of a minion by its number in the room.
+func (c *step) spot(on int) *spot {
+	if c.spots == nil {
+		c.spots = make([]*spot, c.room().Len())
+	}
+	s := c.spots[on]
 	if s == nil {
-		s = &spot{c.hostsOf(minion), c.room().Index(minion), -1}
-		if c.spots == nil {
-			c.spots = map[string]*spot{}
-		}
-		c.spots[minion] = s
+		s = &spot{c.hostsOf(c.room().Name(on)), -1}
+		c.spots[on] = s
 	}
 	return s
 }
@@ -141,8 +140,8 @@ func agentNeeds(s *schema.PodSpec) []schema.Feature {
 	return slices.DeleteFunc(s.Needs(), func(f schema.Feature) bool { return slices.Contains(schema.PlanFeatures, f) })
 }
 
-// demand is what a declared pod needs of a minion.
-func (w *want) demand() place.Demand {
+// demand is what a declared pod needs of a minion. It is that of all pods of its workload, and not changed.
+func (w *want) demand() *place.Demand {
 	if w.asks.demand == nil {
 		d := demand(w.spec, w.key.Namespace, w.pod, w.controller)
 		d.Labels, d.Hash, d.Memo = w.labels, w.hash, &place.Memo{}
@@ -151,7 +150,7 @@ func (w *want) demand() place.Demand {
 		}
 		w.asks.demand = &d
 	}
-	return *w.asks.demand
+	return w.asks.demand
 }
 
 // asks is what all pods of a workload have in common, once it was asked for.

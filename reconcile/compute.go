@@ -62,7 +62,7 @@ type step struct {
 	plan          Plan
 	fleet         *place.Fleet                 // see room; nil until it was asked for
 	hostAddresses map[netip.Addr]string        // minions by their addresses, once somebody asked
-	names         []string                     // of the minions, sorted
+	roster        *roster
 	ownObjects    bool                         // st.Objects is this step's own
 	ownMinions    bool                         // and st.Minions
 	seenAs        []*assignment.InstanceStatus // by number of the binding, as its own minion reports it
@@ -88,7 +88,7 @@ type step struct {
 	changed       []bool                            // by number of the owner: one of its instances is on a minion that was looked at
 	portalsToken  *token                            // another if a portal IP changed in this step
 	missing       map[string][]string               // minions that have not acknowledged the withdrawal, by draining instance
-	spots         map[string]*spot                  // by minion
+	spots         []*spot                           // by number of the minion in fleet
 	taken         map[string]*hosts                 // pod addresses in use, by minion, of those that were asked for
 	portals       map[netip.Addr]bool               // of records
 	networks      map[netip.Addr]bool               // pod networks of minions
@@ -112,7 +112,11 @@ func newStep(in Input) *step {
 	base := in.Settings
 	in.Settings = base.With(in.State.Accepted.Cluster())
 	c := &step{in: in, base: base, portalsToken: in.State.portals(), now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string]variables{}}
-	c.names = slices.Sorted(maps.Keys(in.Minions))
+	var before *roster
+	if in.State.sight != nil {
+		before = in.State.sight.roster
+	}
+	c.roster = newRoster(&in, before)
 	c.st.Resting = maps.Clone(in.State.Resting)
 	if c.st.Objects == nil {
 		c.st.Objects, c.ownObjects = map[string]Record{}, true
@@ -135,8 +139,8 @@ func newStep(in Input) *step {
 // it would undo what was decided since. It is noted in the state, because epochs rise with every start and would hide
 // it.
 func (c *step) behind() string {
-	for _, name := range c.names {
-		m := c.in.Minions[name]
+	for i := range c.roster.minions {
+		m := &c.roster.minions[i]
 		if e := max(m.Table.Epoch, m.Work.Epoch); c.st.behindBy(m.Table, m.Work) && e > c.st.Superseded {
 			c.st.Superseded = e
 		}
@@ -151,10 +155,10 @@ func (c *step) behind() string {
 // own. A server that was itself cut off would else take the whole fleet for lost, and move it to the first that returns.
 func (c *step) quorate() bool {
 	known, seen := 0, 0
-	for name := range c.st.Minions {
-		if m, ok := c.in.Minions[name]; ok {
+	for i := range c.roster.minions {
+		if c.roster.known(i) {
 			known++
-			if c.seen(m) {
+			if c.seen(&c.roster.minions[i]) {
 				seen++
 			}
 		}
@@ -200,7 +204,7 @@ func (c *step) minionsByAddress() map[netip.Addr]string {
 }
 
 // seen tells whether a minion is connected or was heard of lately.
-func (c *step) seen(m Minion) bool {
+func (c *step) seen(m *Minion) bool {
 	return m.Connected || !m.LastSeen.IsZero() && c.now.Sub(m.LastSeen) < c.in.Settings.LostAfter
 }
 
@@ -208,10 +212,9 @@ func (c *step) seen(m Minion) bool {
 func (c *step) noteMinions() {
 	c.nodes = declaredNodes(c.set)
 	quorate := c.quorate()
-	for _, name := range c.names {
-		m := c.in.Minions[name]
-		was, known := c.st.Minions[name]
-		n := was
+	for i, name := range c.roster.names {
+		m := &c.roster.minions[i]
+		n, known := c.roster.nodes[i], c.roster.known(i)
 		if !known {
 			if m.Report == nil {
 				continue
@@ -243,12 +246,11 @@ func (c *step) noteMinions() {
 		case quorate && !m.LastSeen.IsZero() && n.Lost.IsZero():
 			n.Lost = c.now
 		}
+		n.Tainted = nil
 		if node := c.nodes[name]; node != nil {
-			c.noteTaints(&n, node.Spec.Taints)
-		} else {
-			n.Tainted = nil
+			c.noteTaints(&n, &c.roster.nodes[i], node.Spec.Taints)
 		}
-		if !known || !n.same(&was) {
+		if !known || !n.same(&c.roster.nodes[i]) {
 			c.putNode(name, n)
 		}
 	}
@@ -264,7 +266,14 @@ func (c *step) putNode(name string, n Node) {
 	if !c.ownMinions {
 		c.st.Minions, c.ownMinions = maps.Clone(c.st.Minions), true
 	}
+	r := c.roster
+	if !oneMap(r.decided, c.st.Minions) {
+		r.nodes, r.decided = slices.Clone(r.nodes), c.st.Minions
+	}
 	c.st.Minions[name] = n
+	if i := r.find(name); i >= 0 {
+		r.nodes[i] = n
+	}
 }
 
 // leaving tells whether an instance is about to go.
@@ -363,7 +372,7 @@ func (c *step) finish() Plan {
 	c.plan.Changes = sortChanges(c.plan.Changes)
 	c.st.derived = c.of
 	c.sight.seenAs, c.sight.readiness, c.sight.of, c.sight.owners = c.seenAs, c.readiness, c.of, c.owners
-	c.sight.records = c.st.Objects
+	c.sight.records, c.sight.roster = c.st.Objects, c.roster
 	c.st.sight = c.sight
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil

@@ -27,7 +27,7 @@ func (c *step) lowPriority() int32 {
 // displace makes room for a pod that fits nowhere: it waits for a minion where enough is about to end, or else lets the
 // pods of lower priority on one minion drain whose room it needs. Either way the room is its own from now on, so that
 // nothing of lower priority takes it first. It returns what the pod waits for, "" if no room can be made.
-func (c *step) displace(w want, d place.Demand) string {
+func (c *step) displace(w want, d *place.Demand) string {
 	if w.priority <= c.lowPriority() {
 		return ""
 	}
@@ -36,8 +36,8 @@ func (c *step) displace(w want, d place.Demand) string {
 	names := slices.Sorted(maps.Keys(on))
 	for _, minion := range names {
 		ends := c.ending(on[minion])
-		if len(ends) > 0 && c.room().FitsWithout(minion, d, c.held(ends)...) {
-			c.room().Take(minion, d)
+		if len(ends) > 0 && c.room().FitsWithout(minion, *d, c.held(ends)...) {
+			c.room().Take(minion, *d)
 			return fmt.Sprintf("%s on %s to be gone", strings.Join(ends, ", "), minion)
 		}
 	}
@@ -54,7 +54,7 @@ func (c *step) displace(w want, d place.Demand) string {
 		c.rouse(owner(b.Namespace, b.Pod, b.Controller))
 		c.goAway(id, why)
 	}
-	c.room().Take(minion, d)
+	c.room().Take(minion, *d)
 	return fmt.Sprintf("%s on %s to be gone, displaced by it", strings.Join(victims, ", "), minion)
 }
 
@@ -66,7 +66,7 @@ const minionsCompared = 128
 
 // cheapest is the minion on which the least has to go for a pod to fit, and what: the fewest instances, then those of the
 // lowest priority, then the fewest bare pods.
-func (c *step) cheapest(names []string, on map[string][]string, d place.Demand, priority int32, spared map[schema.Key]bool) (minion string, victims []string) {
+func (c *step) cheapest(names []string, on map[string][]string, d *place.Demand, priority int32, spared map[schema.Key]bool) (minion string, victims []string) {
 	found := 0
 	for _, name := range names {
 		v := c.victims(name, on[name], d, priority, spared)
@@ -85,7 +85,7 @@ func (c *step) cheapest(names []string, on map[string][]string, d place.Demand, 
 
 // victims are the instances on a minion, without those of objects that are spared, that have to go for a pod of a priority to fit; none if
 // that does not help.
-func (c *step) victims(minion string, ids []string, d place.Demand, priority int32, spared map[schema.Key]bool) []string {
+func (c *step) victims(minion string, ids []string, d *place.Demand, priority int32, spared map[schema.Key]bool) []string {
 	var lower []string
 	going := c.ending(ids)
 	for _, id := range ids {
@@ -96,14 +96,14 @@ func (c *step) victims(minion string, ids []string, d place.Demand, priority int
 		}
 	}
 	ends := c.held(going)
-	if len(lower) == 0 || !c.room().FitsWithout(minion, d, append(ends, c.held(lower)...)...) {
+	if len(lower) == 0 || !c.room().FitsWithout(minion, *d, append(ends, c.held(lower)...)...) {
 		return nil
 	}
 	// The most important may stay first; of equals those that hold less, so that few have to go.
 	slices.SortFunc(lower, func(x, y string) int { return c.compareImportance(y, x) })
 	for i := 0; i < len(lower); {
 		rest := slices.Delete(slices.Clone(lower), i, i+1)
-		if len(rest) > 0 && c.room().FitsWithout(minion, d, append(slices.Clip(ends), c.held(rest)...)...) {
+		if len(rest) > 0 && c.room().FitsWithout(minion, *d, append(slices.Clip(ends), c.held(rest)...)...) {
 			lower = rest
 			continue
 		}

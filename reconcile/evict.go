@@ -9,8 +9,8 @@ import (
 	"reconciler/schema"
 )
 
-// noteTaints remembers since when each minion has its NoExecute taints: tolerations may last only so long.
-func (c *step) noteTaints(n *Node, taints []schema.Taint) {
+// noteTaints remembers since when a minion has its NoExecute taints: tolerations may last only so long.
+func (c *step) noteTaints(n, was *Node, taints []schema.Taint) {
 	var since map[string]time.Time
 	for _, t := range taints {
 		if t.Effect != schema.NoExecute {
@@ -20,12 +20,12 @@ func (c *step) noteTaints(n *Node, taints []schema.Taint) {
 			since = map[string]time.Time{}
 		}
 		since[t.String()] = c.now
-		if at, ok := n.Tainted[t.String()]; ok {
+		if at, ok := was.Tainted[t.String()]; ok {
 			since[t.String()] = at
 		}
 	}
-	if !maps.Equal(since, n.Tainted) {
-		n.Tainted = since
+	if n.Tainted = since; maps.Equal(since, was.Tainted) {
+		n.Tainted = was.Tainted
 	}
 }
 

@@ -240,7 +240,7 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 	}
 	for _, w := range open {
 		for name := range f.in.Minions {
-			f.room().Take(name, w.demand())
+			f.room().Take(name, *w.demand())
 		}
 	}
 	for _, d := range f.repaired {
@@ -253,7 +253,7 @@ func (f *forecast) fitBeside() map[schema.Key]bool {
 	for _, w := range open {
 		ok, known := fits[w.key]
 		if !known {
-			minion, _ := f.room().Choose(w.demand())
+			minion, _ := f.room().Choose(*w.demand())
 			ok = minion != "" && !ruled(w.spec) // what is taken everywhere tells nothing of what is to be near
 			fits[w.key] = ok
 		}

@@ -43,6 +43,17 @@ func (g *index[K]) of(key K) []int32 {
 	return nil
 }
 
+// numberOf is the number of a key, -1 if it has none. maybe is it, as far as is known.
+func (g *index[K]) numberOf(key K, maybe int32) int32 {
+	if g.is(key, maybe) {
+		return maybe
+	}
+	if i, ok := g.number.get(key); ok {
+		return i
+	}
+	return -1
+}
+
 // is tells whether a key has a number.
 func (g *index[K]) is(key K, i int32) bool {
 	return 0 <= i && int(i) < len(g.keys) && g.keys[i] == key && len(g.lists[i]) > 0

@@ -22,6 +22,9 @@ type sight struct {
 	quiet     bool              // nothing was decided or said of the records of services
 	owners    []int32           // as the step's
 	resting   [][]int32         // by number of the owner: the bindings of owners whose workloads are at rest
+	roster    *roster
+	peers     *peers
+	told      *told
 }
 
 // look is one minion as it was seen.
@@ -69,14 +72,15 @@ func (c *step) observe() {
 	copy(c.readiness, was.readiness)
 	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady, minions: make([]look, len(t.minions.keys))}
 	c.changed = make([]bool, len(t.owners.keys))
-	for _, name := range c.names {
-		m := c.in.Minions[name]
-		i, bound := t.minions.number.get(name)
+	c.roster.renumber(c.st.Bindings.t)
+	for at, name := range c.roster.names {
+		m, node := &c.roster.minions[at], &c.roster.nodes[at]
+		i := c.roster.numbers[at]
 		var list []int32
+		bound, lost := i >= 0, !node.Lost.IsZero()
 		if bound {
-			n, known := c.st.Minions[name]
 			list = t.minions.lists[i]
-			l := look{report: m.Report, reported: m.Reported, list: list, lost: !n.Lost.IsZero(), calm: known && n.Lost.IsZero() && len(n.Tainted) == 0}
+			l := look{report: m.Report, reported: m.Reported, list: list, lost: lost, calm: c.roster.known(at) && !lost && len(node.Tainted) == 0}
 			if int(i) < len(was.minions) {
 				if x := &was.minions[i]; x.settled && x.report == l.report && x.reported.Equal(l.reported) && x.lost == l.lost && x.calm == l.calm && oneList(x.list, l.list) {
 					c.sight.minions[i] = *x
@@ -92,12 +96,12 @@ func (c *step) observe() {
 		}
 		if m.Report == nil {
 			for _, n := range list {
-				c.readiness[n] = readinessOf(t.all[n].Serving && c.st.Minions[name].Lost.IsZero())
+				c.readiness[n] = readinessOf(t.all[n].Serving && !lost)
 				c.sight.minions[i].settled = false
 			}
 			continue
 		}
-		if !c.join(t, name, m, list) && bound {
+		if !c.join(t, name, m, lost, list) && bound {
 			c.sight.minions[i].settled = false
 		}
 	}
@@ -107,8 +111,7 @@ func (c *step) observe() {
 }
 
 // join joins a minion's report with its bindings, by list. It tells whether all is bound, and all in Run is ready.
-func (c *step) join(t *bindingTable, name string, m Minion, list []int32) (settled bool) {
-	lost := !c.st.Minions[name].Lost.IsZero()
+func (c *step) join(t *bindingTable, name string, m *Minion, lost bool, list []int32) (settled bool) {
 	settled = true
 	i := 0
 	for j := range m.Report.Instances {

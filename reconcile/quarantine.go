@@ -103,7 +103,7 @@ func (c *step) readyPods(ids []string) int {
 func (c *step) blind(ids []string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool {
 		m := c.in.Minions[c.binding(id).Minion]
-		return m.Report == nil || c.lost(id) || !c.seen(m)
+		return m.Report == nil || c.lost(id) || !c.seen(&m)
 	})
 }
 

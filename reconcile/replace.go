@@ -66,30 +66,30 @@ func (c *step) replace(w want, old string, leaving bool, other *Binding) {
 	if !lost && (r == nil || !double) {
 		phase, ch.How = assignment.Prepare, stopFirst
 	}
-	d := w.demand()
+	d := *w.demand()
 	d.Replaces = &place.Spot{Minion: b.Minion, Demand: held(&b)}
 	if !lost {
 		d.Prefer = b.Minion
 	}
-	minion, why := c.room().Choose(d)
+	at, why := c.room().ChooseAt(&d)
 	// What the old instance holds is free when the new one starts, if it is stopped first.
-	if !lost && !leaving && (minion == "" || phase == assignment.Prepare && minion != b.Minion) && c.fitsInstead(b, d) {
-		if minion == "" && phase == assignment.Run && !r.mayStop(w.pod, false, true) {
+	if !lost && !leaving && (at < 0 || phase == assignment.Prepare && c.room().Name(at) != b.Minion) && c.fitsInstead(b, &d) {
+		if at < 0 && phase == assignment.Run && !r.mayStop(w.pod, false, true) {
 			ch.Waiting, ch.Blocked = r.noRoomBeside(why), r.asked
 			c.change(ch)
 			return
 		}
-		minion, phase, ch.How = b.Minion, assignment.Prepare, stopFirst
+		at, phase, ch.How = c.room().Index(b.Minion), assignment.Prepare, stopFirst
 	}
-	if minion == "" {
-		ch.Waiting = c.displace(w, d)
+	if at < 0 {
+		ch.Waiting = c.displace(w, &d)
 		if ch.Blocked = ch.Waiting == ""; ch.Blocked {
 			ch.Waiting = why
 		}
 		c.change(ch)
 		return
 	}
-	ch.Instance, ch.Minion = c.bind(w, minion, phase, &ch), minion
+	ch.Instance, ch.Minion = c.bind(w, at, phase, &ch), c.room().Name(at)
 	if ch.Instance != "" && lost {
 		c.goAway(old, fmt.Sprintf("minion %s was lost; replaced by %s", b.Minion, ch.Instance))
 	}
@@ -97,7 +97,7 @@ func (c *step) replace(w want, old string, leaving bool, other *Binding) {
 		r.begin(w.pod, phase, lost, ready)
 	}
 	if ch.Instance != "" && ch.Waiting == "" && phase == assignment.Prepare {
-		ch.Waiting = "its image on " + minion
+		ch.Waiting = "its image on " + ch.Minion
 	}
 	c.change(ch)
 }

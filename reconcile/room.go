@@ -13,10 +13,11 @@ func (c *step) room() *place.Fleet {
 	if c.fleet != nil {
 		return c.fleet
 	}
-	free := make([]place.Minion, 0, len(c.names))
-	for _, name := range c.names {
-		m := c.in.Minions[name]
-		if n, known := c.st.Minions[name]; !known || m.Report == nil || !n.Lost.IsZero() || !c.seen(m) {
+	free := make([]place.Minion, 0, len(c.roster.names))
+	numbers := make([]int32, 0, cap(free)) // in the table of bindings, mostly
+	for i, name := range c.roster.names {
+		m := &c.roster.minions[i]
+		if !c.roster.known(i) || m.Report == nil || !c.roster.nodes[i].Lost.IsZero() || !c.seen(m) {
 			continue
 		}
 		p := place.Minion{
@@ -26,13 +27,13 @@ func (c *step) room() *place.Fleet {
 		if n := c.nodes[name]; n != nil {
 			p.Labels, p.Closed, p.Taints = withLabels(p.Labels, n.Labels), n.Spec.Unschedulable, n.Spec.Taints
 		}
-		free = append(free, p)
+		free, numbers = append(free, p), append(numbers, c.roster.numbers[i])
 	}
 	t := c.in.State.Bindings.t // what was decided in this step leaves no room yet
 	rules := c.rules()
 	if t != nil && !rules {
 		for i := range free {
-			if m, ok := t.minions.number.get(free[i].Name); ok {
+			if m := t.minions.numberOf(free[i].Name, numbers[i]); m >= 0 {
 				free[i].Held = c.sum(m).Held
 			}
 		}
@@ -79,7 +80,10 @@ func (c *step) sum(m int32) *hold {
 	if h := t.holds[m]; h != nil {
 		return h
 	}
-	h := c.sumUp(t, m)
+	if c.reserved == nil {
+		c.reserved = map[*schema.PodSpec]*place.Demand{}
+	}
+	h := t.sumUp(m, c.reserved)
 	// It is kept for later steps, in the copy of this one: others may sum up the same from t at the same time.
 	if own := c.edit(); slices.Equal(own.minions.lists[m], t.minions.lists[m]) {
 		own.holds[m] = h
@@ -87,19 +91,16 @@ func (c *step) sum(m int32) *hold {
 	return h
 }
 
-// sumUp sums up what the bindings of a minion hold.
-func (c *step) sumUp(t *bindingTable, m int32) *hold {
+// sumUp sums up what the bindings of a minion hold. reserved is what pods of a spec hold, as far as is known.
+func (t *bindingTable) sumUp(m int32, reserved map[*schema.PodSpec]*place.Demand) *hold {
 	h := &hold{}
-	if c.reserved == nil {
-		c.reserved = map[*schema.PodSpec]*place.Demand{}
-	}
 	for _, n := range t.minions.lists[m] {
 		b := t.all[n]
-		d := c.reserved[b.Spec]
+		d := reserved[b.Spec]
 		if d == nil {
 			of := held(b)
 			d = &of
-			c.reserved[b.Spec] = d
+			reserved[b.Spec] = d
 		}
 		h.ruled = h.ruled || ruled(b.Spec)
 		h.Add(d)

@@ -54,19 +54,8 @@ func (r *routed) alike(o *routed) bool {
 // route decides what every minion routes and numbers the table anew if that changed.
 func (c *step) route() {
 	t := assignment.Table{Fleet: c.st.Fleet}
-	for _, name := range c.names {
-		if n := c.st.Minions[name]; n.Address.IsValid() {
-			t.Minions = append(t.Minions, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
-		}
-	}
-	if len(c.st.Minions) > len(c.names) { // one that nobody told of in this step
-		t.Minions = nil
-		for _, name := range slices.Sorted(maps.Keys(c.st.Minions)) {
-			if n := c.st.Minions[name]; n.Address.IsValid() {
-				t.Minions = append(t.Minions, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
-			}
-		}
-	}
+	peers := c.peers()
+	t.Minions = peers.list
 	c.unrested(func(n int32, b *Binding) {
 		if c.readyAt(n, b) != b.Serving {
 			now := *b
@@ -92,13 +81,47 @@ func (c *step) route() {
 	if !same {
 		c.routeChanges(t.Services)
 	}
-	if h := hashPeers(t.Minions); !same || h != c.st.TableHash || c.st.Table.Epoch != c.st.Epoch {
+	if h := peers.hash; !same || h != c.st.TableHash || c.st.Table.Epoch != c.st.Epoch {
 		c.st.TableHash = h
 		c.st.Table = assignment.Generation{Epoch: c.st.Epoch, Counter: c.st.Table.Counter + 1}
 	}
 	c.st.Routes, c.st.routed = t.Services, is
 	t.Generation = c.st.Table
 	c.plan.Table = t
+}
+
+// peers are where minions are, and the hash of that.
+type peers struct {
+	decided map[string]Node // that list is of
+	list    []assignment.Peer
+	hash    string
+}
+
+// peers are those of the nodes that are decided about.
+func (c *step) peers() *peers {
+	p := &peers{decided: c.st.Minions}
+	if was := c.in.State.sight; was != nil && was.peers != nil && oneMap(was.peers.decided, c.st.Minions) {
+		p = was.peers
+	} else {
+		add := func(name string, n *Node) {
+			if n.Address.IsValid() {
+				p.list = append(p.list, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
+			}
+		}
+		if c.roster.complete() {
+			for i, name := range c.roster.names {
+				add(name, &c.roster.nodes[i])
+			}
+		} else { // one that nobody told of in this step
+			for _, name := range slices.Sorted(maps.Keys(c.st.Minions)) {
+				n := c.st.Minions[name]
+				add(name, &n)
+			}
+		}
+		p.hash = hashPeers(p.list)
+	}
+	c.sight.peers = p
+	return p
 }
 
 // sameServices tells whether both are routed alike.

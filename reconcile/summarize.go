@@ -116,7 +116,7 @@ func (c *step) instanceStatus(b Binding) InstanceStatus {
 		s.Reason = cmp.Or(b.Reason, "it is to end")
 	case s.Ready:
 		s.Health = Healthy
-		if !c.seen(m) {
+		if !c.seen(&m) {
 			s.Health, s.Reason = Unknown, "minion "+b.Minion+" is silent"
 		}
 	case o == nil:

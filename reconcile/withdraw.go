@@ -2,8 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"reconciler/reconcile/assignment"
@@ -16,16 +14,14 @@ func (c *step) withdraw() {
 	if len(ids) == 0 {
 		return
 	}
-	var leased []string
-	for _, name := range slices.Sorted(maps.Keys(c.in.Minions)) { // one that has not reported yet may route all the same
-		if c.seen(c.in.Minions[name]) && c.st.Minions[name].Lost.IsZero() {
-			leased = append(leased, name)
-		}
-	}
+	var leased []int
 	oldest := c.st.Table
-	for _, name := range leased {
-		if t := c.in.Minions[name].Table; t.Compare(oldest) < 0 {
-			oldest = t
+	for i := range c.roster.minions { // one that has not reported yet may route all the same
+		if m := &c.roster.minions[i]; c.seen(m) && c.roster.nodes[i].Lost.IsZero() {
+			leased = append(leased, i)
+			if m.Table.Compare(oldest) < 0 {
+				oldest = m.Table
+			}
 		}
 	}
 	behind := map[assignment.Generation][]string{} // by table, those that have an older one
@@ -41,9 +37,9 @@ func (c *step) withdraw() {
 		if b.Routed && oldest.Compare(b.Withdrawn) < 0 {
 			var known bool
 			if missing, known = behind[b.Withdrawn]; !known {
-				for _, name := range leased {
-					if c.in.Minions[name].Table.Compare(b.Withdrawn) < 0 {
-						missing = append(missing, name)
+				for _, i := range leased {
+					if c.roster.minions[i].Table.Compare(b.Withdrawn) < 0 {
+						missing = append(missing, c.roster.names[i])
 					}
 				}
 				behind[b.Withdrawn] = missing
