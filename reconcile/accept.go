@@ -26,17 +26,19 @@ func (c *step) accept() {
 	}
 	next := c.base.With(c.in.Set.Cluster())
 	before, own := c.st, c.ownObjects
-	c.ahead = derive(c.in.Set, c.was)
+	ahead, diff := deriveFrom(c.in.Set, c.was)
+	c.ahead = ahead
 	c.becomeDeclared(c.in.Set)
 	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.immutable(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled == "" {
 		c.plan.Held = c.unapproved()
 	}
 	if c.plan.Stalled != "" || c.plan.Held != "" { // what it renames keeps its name
 		c.st, c.ownObjects, c.renamed, c.plan.Changes = before, own, nil, nil
+		clear(c.touched)
 		return
 	}
 	c.changeSettings(next)
-	c.set, c.of = c.in.Set, c.ahead
+	c.set, c.of, c.diff = c.in.Set, ahead, diff
 	c.st.Accepted, c.st.Applied = c.in.Set, c.in.Revision
 	c.keepServices()
 	c.st.Applied.Trailers, c.st.Applied.Commits = nil, nil
@@ -107,7 +109,7 @@ func (c *step) fuse(next *schema.Set) string {
 	surplus := c.surplus(c.ahead)  // of controllers that are scaled down
 	gone, whole := map[string]bool{}, map[string]int{}
 	for k := range c.st.Bindings.Owners() {
-		keeps := c.ahead.by[k] != nil
+		keeps := c.ahead.by.get(k) != nil
 		if keeps && surplus[k] == 0 {
 			continue
 		}

@@ -119,8 +119,9 @@ func (c *step) variables(namespace string) variables {
 		return env
 	}
 	var all []schema.ServiceAddress
-	for _, s := range c.of.serviced[namespace] {
-		if s = c.inForce(s); s == nil {
+	for _, o := range within(c.of.offers, namespace) {
+		s := c.inForce(o.service)
+		if s == nil {
 			continue
 		}
 		if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {

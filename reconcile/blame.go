@@ -74,7 +74,7 @@ func (c *step) blameRecord(r *Record, o schema.Object) {
 	}
 	k := o.Key()
 	r.Commit = c.cause(k)
-	if now, was := c.of.by[k], c.was.by[c.earlier(k)]; now != nil && (was == nil || was.hash != now.hash) {
+	if now, was := c.of.by.get(k), c.was.by.get(c.earlier(k)); now != nil && (was == nil || was.hash != now.hash) {
 		r.SpecCommit = r.Commit
 	}
 }
@@ -125,7 +125,7 @@ func (c *step) nameCommits() {
 // creates is the commit for which a pod is made, or goes because there are to be fewer. What was well with as many pods comes back
 // because of no commit.
 func (c *step) creates(ch *Change, r Record) *Commit {
-	w := c.of.by[ch.Object]
+	w := c.of.by.get(ch.Object)
 	switch {
 	case ch.Verb == Delete:
 		if by := c.binding(ch.Instance).EndedBy; by != nil {

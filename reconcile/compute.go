@@ -28,7 +28,7 @@ func Compute(in Input) Plan {
 	c.was = derive(in.State.Accepted, in.State.derived)
 	c.accept()
 	if c.of == nil {
-		c.of = derive(c.set, c.was)
+		c.of, c.diff = deriveFrom(c.set, c.was)
 	}
 	c.noteMinions()
 	c.observe()
@@ -60,8 +60,8 @@ type step struct {
 	st            State
 	set           *schema.Set // in force after this step; nil if none ever was
 	plan          Plan
-	fleet         *place.Fleet                 // see room; nil until it was asked for
-	hostAddresses map[netip.Addr]string        // minions by their addresses, once somebody asked
+	fleet         *place.Fleet          // see room; nil until it was asked for
+	hostAddresses map[netip.Addr]string // minions by their addresses, once somebody asked
 	roster        *roster
 	ownObjects    bool                         // st.Objects is this step's own
 	ownMinions    bool                         // and st.Minions
@@ -75,10 +75,12 @@ type step struct {
 	groupsWell    map[string]bool                   // see groupWell
 	blame         *blame                            // of the revision that came into force in this step, if one did
 	was, of       *derived                          // of the sets in force before this step and now
+	diff          *difference                       // of from was
 	ahead         *derived                          // of the set that is about to come into force
+	touched       map[string]bool                   // names of records that this step changed
 	busy          []*workload                       // see findBusy; in the order of their keys
 	moving        map[schema.Key]bool               // their keys
-	owners        []int32                           // by number of the workload, that of it as an owner of bindings; -1: it has none
+	owners        []int32                           // by id of the workload, its number as an owner of bindings; -1: it has none
 	restingOwner  []bool                            // by that number: of workloads that are at rest
 	numbersSeen   []uint64                          // scratch of restsInFleet
 	slotIDs       map[string][]string               // see slots
@@ -111,7 +113,7 @@ type stray struct {
 func newStep(in Input) *step {
 	base := in.Settings
 	in.Settings = base.With(in.State.Accepted.Cluster())
-	c := &step{in: in, base: base, portalsToken: in.State.portals(), now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string]variables{}}
+	c := &step{in: in, base: base, portalsToken: in.State.portals(), now: in.Now, st: in.State, missing: map[string][]string{}, env: map[string]variables{}, touched: map[string]bool{}}
 	var before *roster
 	if in.State.sight != nil {
 		before = in.State.sight.roster

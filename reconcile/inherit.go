@@ -42,14 +42,14 @@ func (d *derived) inherit() map[schema.Key]inherited {
 
 // before are those that an object waits for itself, but for those of waves that were told already; and what a service waits for.
 func (d *derived) before(x schema.Key, waves map[string]int) (out []schema.Key) {
-	if s := d.services[x]; s != nil {
+	if s := d.service(x); s != nil {
 		for _, i := range d.selectedBy(s) {
-			out = append(out, d.workloads[i].key)
+			out = append(out, d.numbered[i].key)
 		}
 		return out
 	}
 	out = slices.Clone(d.order.named[x])
-	if w := d.by[x]; w != nil {
+	if w := d.by.get(x); w != nil {
 		all := d.order.waves[x.Namespace]
 		for n := waves[x.Namespace]; n < len(all) && all[n].number < w.object.Metadata().Wave(); n++ {
 			out = append(out, all[n].keys...)

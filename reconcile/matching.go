@@ -10,45 +10,6 @@ import (
 	"reconciler/schema"
 )
 
-// counted are the declared pods that count as replicas of a controller, which runs so many fewer of its own. As in Kubernetes
-// it is the selector that counts; here no pod that is declared is ever deleted for it.
-func (d *derived) count(before *derived) map[schema.Key][]*schema.Pod {
-	s := d.set
-	if len(s.Pods) == 0 || len(s.ReplicationControllers) == 0 {
-		return nil
-	}
-	out := map[schema.Key][]*schema.Pod{}
-	d.matcher = before.matches(s.ReplicationControllers)
-	if d.matcher == nil {
-		d.matcher = schema.NewMatcher(s)
-	}
-	m := d.matcher
-	for _, p := range s.Pods {
-		if r := m.Replica(p); r != nil {
-			out[r.Key()] = append(out[r.Key()], p)
-		}
-	}
-	return out
-}
-
-// matches knows those controllers, nil if it does not.
-func (d *derived) matches(controllers []*schema.ReplicationController) schema.Matcher {
-	if d.set == nil || !oneList(d.set.ReplicationControllers, controllers) {
-		return nil
-	}
-	return d.matcher
-}
-
-// matcherOf knows the controllers of a set.
-func (c *step) matcherOf(s *schema.Set) schema.Matcher {
-	for _, d := range []*derived{c.ahead, c.was} {
-		if m := d.matches(s.ReplicationControllers); m != nil {
-			return m
-		}
-	}
-	return schema.NewMatcher(s)
-}
-
 // keys are objects as people read them.
 func keys(all []*schema.Pod) string {
 	var out []string
@@ -123,14 +84,11 @@ func (c *step) handOver(next *schema.Set) {
 	if was == nil || len(was.Pods)+len(was.ReplicationControllers) == 0 {
 		return
 	}
-	var matcher schema.Matcher
+	after, before := matchers{}, matchers{}
 	for _, p := range was.Pods {
 		k := p.Key()
 		if declares(next.Pods, k) {
 			continue
-		}
-		if matcher == nil {
-			matcher = c.matcherOf(next)
 		}
 		var free []Binding
 		for b := range c.st.Bindings.Of(k) {
@@ -139,20 +97,27 @@ func (c *step) handOver(next *schema.Set) {
 			}
 		}
 		for _, b := range free {
-			c.takeOver(b, k, matcher.Of(b.Namespace, b.Labels))
+			c.takeOver(b, k, after.of(next, b.Namespace, b.Labels))
 		}
 	}
-	var before schema.Matcher
 	for _, p := range next.Pods {
 		k := p.Key()
 		if declares(was.Pods, k) || c.has(k) || p.Spec.Restart() != schema.RestartAlways {
 			continue
 		}
-		if before == nil {
-			before = c.matcherOf(was)
-		}
-		c.letGo(p, before.Of(p.Namespace, p.Labels), next)
+		c.letGo(p, before.of(was, p.Namespace, p.Labels), next)
 	}
+}
+
+// matchers are those of the namespaces that were asked for.
+type matchers map[string]schema.Matcher
+
+// of are the controllers of a set whose selectors are about the labels of a pod.
+func (m matchers) of(s *schema.Set, namespace string, labels map[string]string) []*schema.ReplicationController {
+	if m[namespace] == nil {
+		m[namespace] = schema.MatcherOf(within(s.ReplicationControllers, namespace))
+	}
+	return m[namespace].Of(namespace, labels)
 }
 
 // declares tells whether sorted objects have one with a key.
@@ -178,7 +143,7 @@ func (c *step) mayHandOver(b *Binding) bool {
 func (c *step) takeOver(b Binding, was schema.Key, by []*schema.ReplicationController) {
 	for _, r := range by {
 		k := r.Key()
-		_, hash, _ := c.effective(c.ahead.by[k])
+		_, hash, _ := c.effective(c.ahead.by.get(k))
 		if _, suspended := c.suspensionOf(k, &r.Meta); suspended || hash != b.Hash {
 			continue
 		}
@@ -204,7 +169,7 @@ func (c *step) takeOver(b Binding, was schema.Key, by []*schema.ReplicationContr
 
 // letGo makes a pod of a replica that one of some controllers has too many. by are as they were before.
 func (c *step) letGo(p *schema.Pod, by []*schema.ReplicationController, next *schema.Set) {
-	_, hash, _ := c.effective(c.ahead.by[p.Key()])
+	_, hash, _ := c.effective(c.ahead.by.get(p.Key()))
 	if _, suspended := c.suspensionOf(p.Key(), &p.Meta); suspended {
 		return
 	}

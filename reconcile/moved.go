@@ -99,8 +99,8 @@ func (c *step) rename(was, now schema.Key, next *schema.Set) {
 		return
 	}
 	if known {
-		delete(c.editObjects(), was.String())
-		c.editObjects()[now.String()] = r
+		c.dropRecord(was.String())
+		c.putRecord(now.String(), r)
 	}
 	if s, ok := c.st.Suspensions[was.String()]; ok {
 		c.st.Suspensions = maps.Clone(c.st.Suspensions)

@@ -19,7 +19,8 @@ type sight struct {
 	minions   []look            // by number
 	of        *derived          // in force
 	records   map[string]Record // after it
-	quiet     bool              // nothing was decided or said of the records of services
+	recorded  bool              // they are those of all that is declared, and of nothing else
+	quiet     bool              // nothing was said of the records of services
 	owners    []int32           // as the step's
 	resting   [][]int32         // by number of the owner: the bindings of owners whose workloads are at rest
 	roster    *roster

@@ -75,7 +75,7 @@ func (c *step) code(ch *Change) Code {
 		return CodeTainted
 	case Delete:
 		b := c.binding(ch.Instance)
-		w := c.of.by[ch.Object]
+		w := c.of.by.get(ch.Object)
 		switch {
 		case strings.HasPrefix(b.Reason, displacedBy):
 			return CodeDisplaced
@@ -139,7 +139,7 @@ func (c *step) waitingCode(ch *Change) Code {
 
 // agentCan tells whether the agent of some minion can do all that the pods of an object need.
 func (c *step) agentCan(k schema.Key) bool {
-	w := c.of.by[k]
+	w := c.of.by.get(k)
 	if w == nil {
 		return true
 	}

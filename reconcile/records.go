@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 
 	"reconciler/schema"
 )
@@ -13,6 +12,7 @@ import (
 // putRecord decides about an object.
 func (c *step) putRecord(key string, r Record) {
 	c.editObjects()[key] = r
+	c.touched[key] = true
 }
 
 // editObjects are the records, for this step to change.
@@ -23,17 +23,34 @@ func (c *step) editObjects() map[string]Record {
 	return c.st.Objects
 }
 
+// dropRecord forgets an object.
+func (c *step) dropRecord(key string) {
+	delete(c.editObjects(), key)
+	c.touched[key] = true
+}
+
+// recorded tells whether the records that there were before this step are those of all that was declared then, and of nothing else.
+func (c *step) recorded() bool {
+	was := c.in.State.sight
+	return was != nil && was.recorded && was.of == c.was && oneMap(was.records, c.in.State.Objects)
+}
+
 // decideRecords gives every declared object its record, and services their portal IPs.
 func (c *step) decideRecords() {
-	if c.in.State.derived == nil || c.was != c.of { // else the same set had its records already
+	offers := c.of.offers
+	if !c.recorded() {
 		c.changeRecords()
+	} else {
+		if c.was != c.of {
+			c.noteDifference()
+		}
+		if c.in.State.sight.quiet {
+			offers = c.diff.offered // the others are as they were
+		}
 	}
-	if was := c.in.State.sight; was != nil && was.quiet && c.recorded() {
-		c.sight.quiet = true // as it was
-		return
-	}
-	said, decided := len(c.plan.Changes)+len(c.plan.Warnings), c.ownObjects
-	for _, o := range c.of.offers {
+	c.sight.recorded = true
+	said := len(c.plan.Changes) + len(c.plan.Warnings)
+	for _, o := range offers {
 		k, s := o.name, o.service
 		r := c.st.Objects[k]
 		if r.Kept != nil {
@@ -63,94 +80,88 @@ func (c *step) decideRecords() {
 			}
 		}
 	}
-	c.sight.quiet = !decided && !c.ownObjects && said == len(c.plan.Changes)+len(c.plan.Warnings)
+	c.sight.quiet = said == len(c.plan.Changes)+len(c.plan.Warnings)
 }
 
-// changeRecords forgets the records of what is not declared any more, and notes what is new or changed.
-func (c *step) changeRecords() {
-	pods, controllers, offers, left := c.unrecorded()
-	if left > 0 { // first, so that a service may ask for the portal IP of one that went
-		for _, k := range c.gone() {
-			if r := c.st.Objects[k]; r.Portal.IsValid() {
-				c.rest(r.Portal)
-			}
-			delete(c.editObjects(), k)
+// noteDifference forgets the records of what is not declared any more, and notes what is new or changed.
+func (c *step) noteDifference() {
+	for _, w := range c.diff.gone {
+		if c.of.by.get(w.key) == nil {
+			c.forget(w.name)
 		}
 	}
-	for _, w := range slices.Concat(pods, controllers) {
-		c.record(w.name, w.object)
+	for _, o := range c.diff.withdrawn { // first, so that a service may ask for the portal IP of one that went
+		if c.of.service(o.key) == nil {
+			c.forget(o.name)
+		}
 	}
-	for _, o := range offers {
-		c.record(o.name, o.service)
-	}
+	c.record(c.diff.came, c.diff.offered)
 }
 
-// unrecorded are the declared objects that are another than in the step before or have no record, and how many records are of
-// nothing that is declared.
-func (c *step) unrecorded() (pods, controllers []*workload, offers []*offer, left int) {
-	var workloads []*workload // of the step before, and its services
-	var services []*offer
-	if c.in.State.derived != nil { // else its objects may have been noted or not
-		workloads, services = c.was.workloads, c.was.offers
-	}
-	left = len(c.st.Objects)
-	for _, w := range c.of.workloads {
-		workloads = startAt(workloads, w.key, func(w *workload) schema.Key { return w.key })
-		same := len(workloads) > 0 && workloads[0] == w
-		if _, ok := c.st.Objects[w.name]; ok {
-			if left--; same {
-				continue
-			}
-		}
-		if w.controller == "" {
-			pods = append(pods, w)
-		} else {
-			controllers = append(controllers, w)
-		}
-	}
-	for _, o := range c.of.offers {
-		services = startAt(services, o.key, func(o *offer) schema.Key { return o.key })
-		same := len(services) > 0 && services[0].service == o.service
-		if _, ok := c.st.Objects[o.name]; ok {
-			if left--; same {
-				continue
-			}
-		}
-		offers = append(offers, o)
-	}
-	return pods, controllers, offers, left
-}
-
-// record notes that an object is declared as it is.
-func (c *step) record(name string, object schema.Object) {
+// forget forgets the record of an object, if it has one still.
+func (c *step) forget(name string) {
 	r, ok := c.st.Objects[name]
-	b, err := json.Marshal(object)
-	if err != nil {
-		panic("reconcile: marshal object: " + err.Error())
+	if !ok {
+		return
 	}
+	if r.Portal.IsValid() {
+		c.rest(r.Portal)
+	}
+	c.dropRecord(name)
+}
+
+// changeRecords is noteDifference where nobody knows of what there are records.
+func (c *step) changeRecords() {
+	declared := make(map[string]bool, len(c.of.offers))
+	for _, o := range c.of.offers {
+		declared[o.name] = true
+	}
+	for k := range c.st.Objects {
+		if !declared[k] && c.of.named.get(k) == nil {
+			c.forget(k)
+		}
+	}
+	c.record(c.of.workloads, c.of.offers)
+}
+
+// record notes that workloads and services are declared as they are.
+func (c *step) record(workloads []*workload, offers []*offer) {
+	hashes := make([]string, len(workloads)+len(offers))
+	at := func(i int) (name string, object schema.Object) {
+		if i < len(workloads) {
+			return workloads[i].name, workloads[i].object
+		}
+		o := offers[i-len(workloads)]
+		return o.name, o.service
+	}
+	inParallel(len(hashes), func(from, to int) {
+		for i := from; i < to; i++ {
+			_, o := at(i)
+			b, err := json.Marshal(o)
+			if err != nil {
+				panic("reconcile: marshal object: " + err.Error())
+			}
+			hashes[i] = schema.HashBytes(b)
+		}
+	})
+	for i, h := range hashes {
+		name, o := at(i)
+		c.recordOne(name, o, h)
+	}
+}
+
+// recordOne notes that an object is declared with a hash.
+func (c *step) recordOne(name string, object schema.Object, hash string) {
+	r, ok := c.st.Objects[name]
 	if !ok {
 		r = Record{UID: c.uid(), Created: c.now}
 	}
-	if h := schema.HashBytes(b); h != r.Hash {
-		r.Hash = h
+	if hash != r.Hash {
+		r.Hash = hash
 		r.Version = c.next()
 		c.blameRecord(&r, object)
 	} else if ok {
 		return
 	}
 	c.putRecord(name, r)
-}
-
-// gone are the names of records of what is not declared.
-func (c *step) gone() (out []string) {
-	offered := make(map[string]bool, len(c.of.offers))
-	for _, o := range c.of.offers {
-		offered[o.name] = true
-	}
-	for k := range c.st.Objects {
-		if c.of.named[k] == nil && !offered[k] {
-			out = append(out, k)
-		}
-	}
-	return out
 }

@@ -187,7 +187,7 @@ func (c *step) prune() {
 			continue
 		}
 		why := "not in Git any more"
-		if w := c.of.by[k]; w != nil && w.controller != "" {
+		if w := c.of.by.get(k); w != nil && w.controller != "" {
 			why = c.scaledTo(k)
 		}
 		if b.Phase == assignment.Run || b.Phase == assignment.Prepare {

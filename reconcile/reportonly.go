@@ -49,7 +49,7 @@ func (c *step) keepServices() {
 			if !c.in.State.Recovered.IsZero() { // it is routed, and nobody knows by which spec
 				r.Kept.Spec = &s.Spec
 			}
-			if was := c.was.services[c.earlier(k)]; was != nil {
+			if was := c.was.service(c.earlier(k)); was != nil {
 				r.Kept.Spec = &was.Spec
 			}
 		default:

@@ -110,7 +110,7 @@ func (t *bindingTable) sumUp(m int32, reserved map[*schema.PodSpec]*place.Demand
 
 // crowd are the minions that pods of a workload were on before this step.
 func (c *step) crowd(group string, on func(minion string)) {
-	w := c.of.named[group]
+	w := c.of.named.get(group)
 	if w == nil {
 		return
 	}

@@ -10,10 +10,10 @@ import (
 type roster struct {
 	names   []string
 	minions []Minion
-	nodes   []Node // as decided; without a UID: it is not known yet
+	nodes   []Node          // as decided; without a UID: it is not known yet
 	decided map[string]Node // that nodes are of
-	numbers []int32 // in the table of bindings, -1: it has none there
-	of      *bindingTable // that numbers are of
+	numbers []int32         // in the table of bindings, -1: it has none there
+	of      *bindingTable   // that numbers are of
 }
 
 // newRoster looks up the minions of an input. was is that of the step before, nil if there was none.

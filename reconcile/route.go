@@ -126,12 +126,23 @@ func (c *step) peers() *peers {
 
 // sameServices tells whether both are routed alike.
 func sameServices(x, y []netproxy.Service) bool {
-	return oneList(x, y) || slices.EqualFunc(x, y, sameService)
+	if len(x) != len(y) {
+		return false
+	}
+	if oneList(x, y) {
+		return true
+	}
+	for i := range x {
+		if !sameService(&x[i], &y[i]) {
+			return false
+		}
+	}
+	return true
 }
 
-func sameService(a, b netproxy.Service) bool {
+func sameService(a, b *netproxy.Service) bool {
 	return a.Namespace == b.Namespace && a.Name == b.Name && a.PortName == b.PortName && a.Protocol == b.Protocol && a.Port == b.Port &&
-		a.HostPort == b.HostPort && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Endpoints, b.Endpoints)
+		a.HostPort == b.HostPort && (oneList(a.Addresses, b.Addresses) || slices.Equal(a.Addresses, b.Addresses)) && (oneList(a.Endpoints, b.Endpoints) || slices.Equal(a.Endpoints, b.Endpoints))
 }
 
 // hashPeers tells where minions are.
@@ -161,6 +172,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	}
 	is.of = make([]routedService, 0, len(c.set.Services))
 	out := make([]netproxy.Service, 0, max(len(c.st.Routes), len(c.set.Services)))
+	recorded := c.recorded() // so what was routed of a service whose record was not touched has its portal IP
 	byHand := map[schema.Key]*schema.Endpoints{}
 	for _, e := range c.set.Endpoints {
 		byHand[e.Key()] = e
@@ -169,6 +181,14 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	var enter []int32                // bindings that are endpoints for the first time
 	var endpoints, owners []int32
 	for i, offer := range c.of.offers {
+		was = startAt(was, offer)
+		if recorded && len(was) > 0 && was[0].offer == offer && (len(c.touched) == 0 || !c.touched[offer.name]) && !serving.namespaces[offer.key.Namespace] {
+			owners = c.resting(owners[:0], c.of.selected[i])
+			if unchanged(&was[0], t, was[0].portal, owners) {
+				out, is.of = append(out, was[0].routes...), append(is.of, was[0])
+				continue
+			}
+		}
 		record := c.st.Objects[offer.name]
 		s, missing, selected := offer.service, offer.needs, c.of.selected[i]
 		if record.Kept != nil {
@@ -185,7 +205,6 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		owners = append(c.resting(owners[:0], selected), serving.of(s.Namespace, s.Spec.Selector)...)
 		portal := record.Portal
 		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
-		was = startAt(was, offer.key, func(r routedService) schema.Key { return r.offer.key })
 		if len(was) > 0 && was[0].offer == offer && simple && record.Kept == nil && len(selected) > 0 && unchanged(&was[0], t, portal, owners) {
 			out, is.of = append(out, was[0].routes...), append(is.of, was[0])
 			continue
@@ -268,6 +287,14 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	return out
 }
 
+// startAt is what is left of routed services from an offer on.
+func startAt(was []routedService, o *offer) []routedService {
+	for len(was) > 0 && was[0].offer != o && was[0].offer.key.Compare(o.key) < 0 {
+		was = was[1:]
+	}
+	return was
+}
+
 // resting appends the numbers that workloads at rest have as owners of bindings.
 func (c *step) resting(out, workloads []int32) []int32 {
 	for _, i := range workloads {
@@ -284,10 +311,16 @@ func (c *step) ownerRests(o int32) bool { return int(o) < len(c.restingOwner) &&
 // serving finds the owners of instances that may be endpoints, by their labels, without workloads at rest; and who holds which
 // host ports.
 func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrPort]string) {
-	serving, held = selection{}, map[netip.AddrPort]string{}
+	serving, held = newSelection(), map[netip.AddrPort]string{}
+	resting := map[int32]bool{} // that hold ports
+	for _, w := range c.of.ported {
+		if o := c.owners[w.id]; o >= 0 && c.ownerRests(o) {
+			resting[o] = true
+		}
+	}
 	for o, list := range t.owners.lists {
 		rests := c.ownerRests(int32(o))
-		if len(list) == 0 || rests && !holdsPorts(t.all[list[0]].Spec) {
+		if len(list) == 0 || rests && !resting[int32(o)] {
 			continue
 		}
 		var labels map[string]string
@@ -432,7 +465,7 @@ func (c *step) routeChanges(now []netproxy.Service) {
 	if len(was) == len(now) { // mostly nothing but a few endpoints differ
 		var x, y []netproxy.Service
 		for i := range now {
-			if !sameService(was[i], now[i]) {
+			if !sameService(&was[i], &now[i]) {
 				x, y = append(x, was[i]), append(y, now[i])
 			}
 		}

@@ -5,13 +5,19 @@ import (
 )
 
 // selection finds what has labels without looking at all: numbers are listed by namespace and each label, once in a row.
-type selection map[[3]string][]int32
+type selection struct {
+	labelled   map[[3]string][]int32
+	namespaces map[string]bool
+}
+
+func newSelection() selection { return selection{map[[3]string][]int32{}, map[string]bool{}} }
 
 func (s selection) add(namespace string, labels map[string]string, n int32) {
+	s.namespaces[namespace] = true
 	for k, v := range labels {
 		at := [3]string{namespace, k, v}
-		if l := s[at]; len(l) == 0 || l[len(l)-1] != n {
-			s[at] = append(l, n)
+		if l := s.labelled[at]; len(l) == 0 || l[len(l)-1] != n {
+			s.labelled[at] = append(l, n)
 		}
 	}
 }
@@ -19,9 +25,12 @@ func (s selection) add(namespace string, labels map[string]string, n int32) {
 // of lists those that have one of a selector's labels, in the order in which they were added: all that it selects are among
 // them.
 func (s selection) of(namespace string, selector map[string]string) (fewest []int32) {
+	if !s.namespaces[namespace] {
+		return nil
+	}
 	first := true
 	for k, value := range selector {
-		if l := s[[3]string{namespace, k, value}]; first || len(l) < len(fewest) {
+		if l := s.labelled[[3]string{namespace, k, value}]; first || len(l) < len(fewest) {
 			fewest, first = l, false
 		}
 	}
@@ -35,8 +44,8 @@ type pool struct {
 }
 
 func (p *pool) add(b *Binding) {
-	if p.labelled == nil {
-		p.labelled = selection{}
+	if p.labelled.labelled == nil {
+		p.labelled = newSelection()
 	}
 	p.labelled.add(b.Namespace, b.Labels, int32(len(p.bindings)))
 	p.bindings = append(p.bindings, b)

@@ -126,7 +126,7 @@ func (c *step) noteSuspensions() {
 		note(w)
 	}
 	for name := range c.st.Suspensions {
-		if w := of.named[name]; w != nil && !w.held {
+		if w := of.named.get(name); w != nil && !w.held {
 			note(w)
 		}
 	}

@@ -90,7 +90,7 @@ func (c *step) lower(k schema.Key) []schema.Key {
 		}
 		c.standing.lower[k.Namespace] = lower
 	}
-	i, ok := slices.BinarySearchFunc(waves, c.of.by[k].object.Metadata().Wave(), func(x wave, n int) int { return cmp.Compare(x.number, n) })
+	i, ok := slices.BinarySearchFunc(waves, c.of.by.get(k).object.Metadata().Wave(), func(x wave, n int) int { return cmp.Compare(x.number, n) })
 	if !ok {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (c *step) named(k schema.Key) (out []schema.Key) {
 
 // waits tells whether declared changes of an object wait for others.
 func (c *step) waits(k schema.Key) bool {
-	if c.of.order == nil || c.of.by[k] == nil {
+	if c.of.order == nil || c.of.by.get(k) == nil {
 		return false
 	}
 	if c.standing == nil {
@@ -124,9 +124,9 @@ func (c *step) well(k schema.Key) bool {
 	if !known {
 		switch {
 		case k.Kind == schema.KindService:
-			is = c.serves(c.of.services[k])
+			is = c.serves(c.of.service(k))
 		default:
-			w := c.of.by[k]
+			w := c.of.by.get(k)
 			is = w != nil && c.asDeclared(w)
 		}
 		c.standing.well[k] = is
@@ -340,7 +340,7 @@ func (u unwell) text() string {
 func (n *naming) waiting(k schema.Key) (out unwell) {
 	named := n.named(k)
 	out.add(n.all(named))
-	wave := fmt.Sprintf("%s %d", k.Namespace, n.of.by[k].object.Metadata().Wave())
+	wave := fmt.Sprintf("%s %d", k.Namespace, n.of.by.get(k).object.Metadata().Wave())
 	lower, known := n.waves[wave]
 	if !known {
 		lower = n.all(n.lower(k))
@@ -383,7 +383,7 @@ func (n *naming) why(k schema.Key) unwell {
 }
 
 func (n *naming) reason(k schema.Key) (text string, blocked bool) {
-	w, s := n.of.by[k], n.of.services[k]
+	w, s := n.of.by.get(k), n.of.service(k)
 	r := n.st.Objects[k.String()]
 	suspension, suspended := n.suspended[k]
 	switch {

@@ -33,7 +33,7 @@ func whenLostOf(o schema.Object) whenLost {
 
 // whenLost is that of the object that an instance is of; of one that left Git that without a setting.
 func (c *step) whenLost(b *Binding) whenLost {
-	if w := c.of.by[owner(b.Namespace, b.Pod, b.Controller)]; w != nil {
+	if w := c.of.by.get(owner(b.Namespace, b.Pod, b.Controller)); w != nil {
 		return w.onLoss
 	}
 	if b.Controller == "" {

@@ -8,215 +8,13 @@ import (
 	"reconciler/schema"
 )
 
-// workload is a declared pod or controller, with what is worked out of it once.
-type workload struct {
-	key         schema.Key
-	name        string        // key as text
-	object      schema.Object // as it is declared
-	spec        *schema.PodSpec
-	hash        string // of spec
-	labels      map[string]string
-	annotations map[string]string // of its pods
-	controller  string            // its name; "" for a pod
-	rolls       map[string]string // annotations of the controller
-	replicas    int
-	rollback    string // what its annotations say
-	onLoss      whenLost
-	ruled       bool // see ruled
-	odd         bool // an annotation is to be warned of in every step
-	held        bool // an annotation may have nothing done for it
-}
-
-// offer is a declared service, with what is worked out of it once.
-type offer struct {
-	key     schema.Key
-	name    string // key as text
-	service *schema.Service
-	needs   []schema.Feature // that no router has
-}
-
-// derived is what is worked out of a set once, for all steps in which that is in force.
-type derived struct {
-	set       *schema.Set
-	workloads []*workload // in the order of their keys
-	by        map[schema.Key]*workload
-	named     map[string]*workload // by the text of the key
-	offers    []*offer             // in the order of their keys
-	services  map[schema.Key]*schema.Service
-	serviced  map[string][]*schema.Service // by namespace
-	matcher   schema.Matcher               // nil: nobody needed it
-	selects   selection                    // what is declared, by labels
-	selected  [][]int32                    // by number of the offer: the workloads that it selects
-	fenced    []schema.Key
-	held      []*workload                  // for which nothing may be to be done
-	ruled     bool                         // a pod asks for something by labels
-	counted   map[schema.Key][]*schema.Pod // see counted
-	order     *ordering                    // nil: nobody waits for another
-	groups    map[string][]*workload
-}
-
-// derive looks at a set. What another has the same, as what did not change in Git, is taken from before.
-func derive(set *schema.Set, before *derived) *derived {
-	if before != nil && before.set == set {
-		return before
-	}
-	if before == nil {
-		before = &derived{}
-	}
-	d := &derived{set: set, by: make(map[schema.Key]*workload, set.Len()), named: make(map[string]*workload, set.Len())}
-	if set == nil {
-		return d
-	}
-	d.workloads = make([]*workload, 0, len(set.Pods)+len(set.ReplicationControllers))
-	add := func(o schema.Object, make func() *workload) {
-		w := before.by[o.Key()]
-		if w == nil || w.object != o {
-			w = make()
-			w.key, w.object = o.Key(), o
-			w.name, w.hash, w.onLoss, w.ruled = w.key.String(), w.spec.Hash(), whenLostOf(o), ruled(w.spec)
-			v, ok := w.annotations[AnnotationMinReady]
-			w.odd = ok && !validMinReady(v)
-			_, suspended := o.Metadata().Annotations[schema.AnnotationSuspend]
-			_, reportOnly := o.Metadata().Annotations[schema.AnnotationReportOnly]
-			w.held = suspended || reportOnly
-		}
-		d.workloads, d.by[w.key], d.named[w.name] = append(d.workloads, w), w, w
-		d.ruled = d.ruled || w.ruled
-	}
-	for _, p := range set.Pods {
-		add(p, func() *workload {
-			return &workload{spec: &p.Spec, labels: p.Labels, annotations: p.Annotations, replicas: 1, rollback: p.Annotations[schema.AnnotationRollback]}
-		})
-	}
-	for _, r := range set.ReplicationControllers {
-		add(r, func() *workload {
-			t := &r.Spec.Template
-			return &workload{spec: &t.Spec, labels: t.Labels, annotations: withMinReady(t.Annotations, r.Spec.MinReadySeconds), controller: r.Name,
-				rolls: r.Annotations, replicas: r.Spec.Count(), rollback: r.Annotations[schema.AnnotationRollback]}
-		})
-	}
-	slices.SortStableFunc(d.workloads, func(a, b *workload) int { return a.key.Compare(b.key) })
-	d.counted = d.count(before)
-	for i, w := range d.workloads {
-		if n := d.own(w); n != w.replicas { // of w there may be an earlier set
-			other := *w
-			other.replicas = n
-			w = &other
-			d.workloads[i], d.by[w.key], d.named[w.name] = w, w, w
-		}
-		if w.held {
-			d.held = append(d.held, w)
-		}
-		if w.onLoss == fence {
-			d.fenced = append(d.fenced, w.key)
-		}
-	}
-	d.offer(before)
-	d.choose(before)
-	d.order, d.groups = orderOf(d), groupsOf(d)
-	if d.order != nil {
-		d.order.inherited = d.inherit()
-	}
-	return d
-}
-
-// offer looks at the services of its set.
-func (d *derived) offer(before *derived) {
-	if before.set != nil && oneList(before.set.Services, d.set.Services) {
-		d.offers, d.services, d.serviced = before.offers, before.services, before.serviced
-		return
-	}
-	d.offers = make([]*offer, 0, len(d.set.Services))
-	d.services, d.serviced = make(map[schema.Key]*schema.Service, len(d.set.Services)), map[string][]*schema.Service{}
-	known := before.offers
-	for _, s := range d.set.Services {
-		k := s.Key()
-		known = startAt(known, k, func(o *offer) schema.Key { return o.key })
-		var o *offer
-		if len(known) > 0 && known[0].service == s {
-			o = known[0]
-		} else {
-			o = &offer{k, k.String(), s, s.Spec.Needs()}
-		}
-		d.offers = append(d.offers, o)
-		d.services[k] = s
-		d.serviced[s.Namespace] = append(d.serviced[s.Namespace], s)
-	}
-}
-
-// startAt is what is left of a sorted list from a key on.
-func startAt[T any](sorted []T, k schema.Key, key func(T) schema.Key) []T {
-	for len(sorted) > 0 && key(sorted[0]).Compare(k) < 0 {
-		sorted = sorted[1:]
-	}
-	return sorted
-}
-
-// choose finds out which workloads services select.
-func (d *derived) choose(before *derived) {
-	same := slices.EqualFunc(d.workloads, before.workloads, func(a, b *workload) bool { return a == b || a.key == b.key && sameMap(a.labels, b.labels) })
-	if same && before.selects != nil {
-		d.selects = before.selects
-		if oneList(d.offers, before.offers) {
-			d.selected = before.selected
-			return
-		}
-	} else {
-		d.selects = selection{}
-		for i, w := range d.workloads {
-			d.selects.add(w.key.Namespace, w.labels, int32(i))
-		}
-	}
-	d.selected = make([][]int32, len(d.offers))
-	for i, o := range d.offers {
-		d.selected[i] = d.selectedBy(o.service)
-	}
-}
-
-// selectedBy are the numbers of the workloads that a service selects.
-func (d *derived) selectedBy(s *schema.Service) (out []int32) {
-	all := d.selects.of(s.Namespace, s.Spec.Selector)
-	for n, i := range all {
-		if schema.Selects(s.Spec.Selector, d.workloads[i].labels) {
-			if out != nil {
-				out = append(out, i)
-			}
-			continue
-		}
-		if out == nil { // not all of them
-			out = slices.Grow(make([]int32, 0), len(all)-1)
-			out = append(out, all[:n]...)
-		}
-	}
-	if out == nil {
-		return all
-	}
-	return out
-}
-
-// own is how many instances a workload is to have itself: other pods may count as its replicas.
-func (d *derived) own(w *workload) int {
-	if r, ok := w.object.(*schema.ReplicationController); ok {
-		return max(r.Spec.Count()-len(d.counted[w.key]), 0)
-	}
-	return 1
-}
-
-// replicas are the declared number of pods of a controller, without those that count as such, 0 if it is not declared.
-func (d *derived) replicas(k schema.Key) int {
-	if w := d.by[k]; w != nil && w.controller != "" {
-		return w.replicas
-	}
-	return 0
-}
-
 // findBusy finds the workloads for which there may be something to do. The others are at rest: they have just the instances that
 // are declared, ready and in the routes, and nothing is noted of them that is to change. Most of a large fleet is, in most
 // steps, and nothing more is asked of it.
 func (c *step) findBusy() {
 	t := c.st.Bindings.t
 	c.moving = map[schema.Key]bool{}
-	c.busy, c.owners = nil, make([]int32, len(c.of.workloads))
+	c.busy, c.owners = nil, make([]int32, len(c.of.numbered))
 	if t != nil {
 		c.restingOwner, c.sight.resting = make([]bool, len(t.owners.keys)), make([][]int32, len(t.owners.keys))
 	}
@@ -224,12 +22,12 @@ func (c *step) findBusy() {
 	for _, s := range c.strays {
 		odd[owner(s.status.Namespace, s.status.Pod, s.status.Controller)] = true
 	}
-	was := c.in.State.sight
-	known := c.recorded() && len(was.owners) == len(c.of.workloads)
-	for i, w := range c.of.workloads {
-		if known && t != nil && !c.halted(w.key) && (len(odd) == 0 || !odd[w.key]) {
-			if o := was.owners[i]; t.owners.is(w.key, o) && c.restedSo(o, t.owners.lists[o]) {
-				c.owners[i], c.restingOwner[o], c.sight.resting[o] = o, true, t.owners.lists[o]
+	known := t != nil && c.recorded()
+	for _, w := range c.of.workloads {
+		quiet := !c.halted(w.key) && (len(odd) == 0 || !odd[w.key])
+		if known && quiet {
+			if o, ok := c.restedBefore(w); ok && t.owners.is(w.key, o) && c.restedSo(o, t.owners.lists[o]) {
+				c.owners[w.id], c.restingOwner[o], c.sight.resting[o] = o, true, t.owners.lists[o]
 				continue // nothing that counts is another than it was
 			}
 		}
@@ -239,8 +37,8 @@ func (c *step) findBusy() {
 				o = n
 			}
 		}
-		c.owners[i] = o
-		if !c.halted(w.key) && !w.odd && (len(odd) == 0 || !odd[w.key]) && c.restsInRecord(w) && c.restsInFleet(w, o) {
+		c.owners[w.id] = o
+		if quiet && !w.odd && c.restsInRecord(w) && c.restsInFleet(w, o) {
 			if o >= 0 {
 				c.restingOwner[o] = true
 				c.sight.resting[o] = t.owners.lists[o]
@@ -251,10 +49,14 @@ func (c *step) findBusy() {
 	}
 }
 
-// recorded tells whether what is declared and its records are those that the step before ended with.
-func (c *step) recorded() bool {
+// restedBefore is the number as an owner of bindings that a workload had in the step before, if it is declared and recorded as it
+// was then.
+func (c *step) restedBefore(w *workload) (owner int32, ok bool) {
 	was := c.in.State.sight
-	return was != nil && was.of == c.of && oneMap(was.records, c.st.Objects)
+	if int(w.id) >= len(was.owners) || was.of.numbered[w.id] != w || len(c.touched) > 0 && c.touched[w.name] {
+		return 0, false
+	}
+	return was.owners[w.id], true
 }
 
 // halted tells whether nothing is to be done for an object.
@@ -267,7 +69,9 @@ func (c *step) halted(k schema.Key) bool {
 }
 
 // rests tells whether a declared pod or controller is at rest.
-func (c *step) rests(k schema.Key) bool { return c.moving != nil && !c.moving[k] && c.of.by[k] != nil }
+func (c *step) rests(k schema.Key) bool {
+	return c.moving != nil && !c.moving[k] && c.of.by.get(k) != nil
+}
 
 // restsInRecord tells whether nothing is to be noted of a workload whose pods are all there and ready.
 func (c *step) restsInRecord(w *workload) bool {
@@ -299,7 +103,7 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 	if len(list) != w.replicas {
 		return false
 	}
-	if c.was.by[w.key] == w && c.restedSo(o, list) {
+	if c.was.by.get(w.key) == w && c.restedSo(o, list) {
 		return true
 	}
 	width := 2*w.replicas + 64
@@ -334,10 +138,10 @@ func (c *step) rouse(k schema.Key) {
 	if !c.rests(k) {
 		return
 	}
-	w := c.of.by[k]
+	w := c.of.by.get(k)
 	c.moving[k] = true
 	if n, ok := c.st.Bindings.t.owners.number.get(k); ok {
-		c.restingOwner[n] = false
+		c.restingOwner[n], c.sight.resting[n] = false, nil
 	}
 	c.busy = append(c.busy, w)
 	slices.SortFunc(c.busy, func(a, b *workload) int { return a.key.Compare(b.key) })
@@ -360,7 +164,7 @@ func (c *step) isWanted(b *Binding) bool {
 	if c.rests(k) {
 		return true
 	}
-	if c.of.by[k] == nil {
+	if c.of.by.get(k) == nil {
 		return false
 	}
 	return c.declared()[slot(b.Namespace, b.Pod, b.Controller)]

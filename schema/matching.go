@@ -10,11 +10,16 @@ type Matcher map[[3]string][]*ReplicationController // by namespace and the firs
 
 // NewMatcher knows the controllers of a set; nil has none.
 func NewMatcher(s *Set) Matcher {
-	m := Matcher{}
 	if s == nil {
-		return m
+		return Matcher{}
 	}
-	for _, r := range s.ReplicationControllers {
+	return MatcherOf(s.ReplicationControllers)
+}
+
+// MatcherOf knows some controllers. It answers for their namespaces only if they are all there are in them.
+func MatcherOf(controllers []*ReplicationController) Matcher {
+	m := Matcher{}
+	for _, r := range controllers {
 		selector, first := r.Spec.Matches(), ""
 		for k := range selector {
 			if first == "" || k < first {

@@ -68,7 +68,7 @@ type Fleet struct {
 	free    []room   // of each
 	stocks  []stock  // of each
 	scarce  bool     // one of the stocks has ever been less than nothing
-	next    int // where the next sample begins
+	next    int      // where the next sample begins
 	pods    *pods
 	classes map[string]*class
 	groups  map[string]*crowd
