@@ -122,7 +122,7 @@ func (g *index[K]) remove(key K, n int32, own *owned) {
 }
 
 // shards is how many maps a sharded one has: what is changed in a large one is to be copied with a small part of it only.
-const shards = 256
+const shards = 2048
 
 // sharded is a map that can be copied in small parts. hash chooses the part.
 type sharded[K comparable, V any] struct {

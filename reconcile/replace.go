@@ -229,7 +229,9 @@ func (c *step) began(n int32, b *Binding) bool {
 func (c *step) explain(ch *Change, w want, old string) {
 	b := c.binding(old)
 	ch.Old = old
-	ch.Details = diffSpec(b.Spec, w.spec)
+	if b.Hash != w.hash {
+		ch.Details = diffSpec(b.Spec, w.spec)
+	}
 	switch {
 	case len(ch.Details) == 0:
 		ch.Reason = "it moves"
