@@ -30,7 +30,7 @@ type bindingTable struct {
 	token    *token                  // another whenever something changes that routes are made of
 	assigned [][]assignment.Instance // by number of the minion: what it is to run; nil = to be made anew
 	holds    []*hold                 // by the same: what its bindings hold; nil = to be summed up anew
-	ids      sharded[string, int32]
+	ids      numbers
 	minions  index[string]     // each sorted by id
 	owners   index[schema.Key] // each from old to new
 	edition  *edition          // nil: it is shared, and not to be changed
@@ -236,8 +236,7 @@ func (s Bindings) has(owner schema.Key) bool {
 	if s.t == nil {
 		return false
 	}
-	_, ok := s.t.owners.number.get(owner)
-	return ok
+	return s.t.owners.numberOf(owner, -1) >= 0
 }
 
 // number is the number of a binding.
@@ -245,7 +244,7 @@ func (s Bindings) number(id string) (int32, bool) {
 	if s.t == nil {
 		return 0, false
 	}
-	return s.t.ids.get(id)
+	return s.t.number(id)
 }
 
 // token is the same as long as nothing changes that routes are made of.
@@ -264,9 +263,7 @@ func (t *bindingTable) edit() *bindingTable {
 	e := &edition{}
 	if t == nil {
 		out := &bindingTable{edition: e}
-		out.ids.hash = hashString
-		out.minions.number.hash = hashString
-		out.owners.number.hash = hashKey
+		out.minions.hash, out.owners.hash = hashString, hashKey
 		out.minions.sorted = []int32{}
 		return out
 	}
@@ -282,7 +279,7 @@ func (t *bindingTable) edit() *bindingTable {
 // put takes a binding over, which is not changed any more. maybe is the number of its minion, as far as is known.
 func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 	k := owner(b.Namespace, b.Pod, b.Controller)
-	if n, ok := t.ids.get(b.ID); ok {
+	if n, ok := t.number(b.ID); ok {
 		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
 			t.note(n, b)
 			if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
@@ -315,7 +312,7 @@ func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 	}
 	t.note(n, b)
 	t.count++
-	t.ids.set(b.ID, n)
+	t.ids.add(hashString(b.ID), n)
 	t.minion[n] = t.minions.add(b.Minion, maybe, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
 	for len(t.assigned) < len(t.minions.keys) {
 		t.assigned, t.holds = append(t.assigned, nil), append(t.holds, nil)
@@ -324,6 +321,11 @@ func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 	t.renew()
 	t.owner[n] = t.owners.add(k, t.owners.last, n, &t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
 	return n, added
+}
+
+// number is that of a binding.
+func (t *bindingTable) number(id string) (int32, bool) {
+	return t.ids.find(hashString(id), func(n int32) bool { return t.all[n].ID == id })
 }
 
 // renew makes the token another.
@@ -347,12 +349,12 @@ func (t *bindingTable) note(n int32, b *Binding) {
 
 // drop forgets a binding, if it is there.
 func (t *bindingTable) drop(id string) {
-	n, ok := t.ids.get(id)
+	n, ok := t.number(id)
 	if !ok {
 		return
 	}
 	b := t.all[n]
-	t.ids.remove(id)
+	t.ids.remove(hashString(id), func(i int32) bool { return i == n })
 	t.renew()
 	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
 	t.minions.remove(b.Minion, n, &t.edition.minions)

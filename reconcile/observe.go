@@ -126,7 +126,7 @@ func (c *step) join(t *bindingTable, name string, m *Minion, lost bool, list []i
 		}
 		if known {
 			n = list[i]
-		} else if n, known = t.ids.get(s.ID); !known {
+		} else if n, known = t.number(s.ID); !known {
 			c.strays = append(c.strays, stray{minion: name, status: *s})
 			settled = false
 			continue

@@ -33,9 +33,7 @@ func (c *step) findBusy() {
 		}
 		o := int32(-1)
 		if t != nil {
-			if n, ok := t.owners.number.get(w.key); ok {
-				o = n
-			}
+			o = t.owners.numberOf(w.key, -1)
 		}
 		c.owners[w.id] = o
 		if quiet && !w.odd && c.restsInRecord(w) && c.restsInFleet(w, o) {
@@ -140,7 +138,7 @@ func (c *step) rouse(k schema.Key) {
 	}
 	w := c.of.by.get(k)
 	c.moving[k] = true
-	if n, ok := c.st.Bindings.t.owners.number.get(k); ok {
+	if n := c.st.Bindings.t.owners.numberOf(k, -1); n >= 0 {
 		c.restingOwner[n], c.sight.resting[n] = false, nil
 	}
 	c.busy = append(c.busy, w)
