@@ -93,7 +93,8 @@ func fromUint32(v uint32) netip.Addr {
 
 // podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
 func (c *step) podAddress(h *hosts) (netip.Addr, bool) {
-	for n := 2; n < 255; n++ {
+	for ; h.next < 255; h.next++ {
+		n := h.next
 		if h.taken[n] {
 			continue
 		}
@@ -116,13 +117,14 @@ func (c *step) podAddress(h *hosts) (netip.Addr, bool) {
 type hosts struct {
 	net   netip.Prefix
 	taken [256]bool // by last byte
+	next  int       // none before it is free
 }
 
 // hostsOf are the addresses of a minion that bindings have.
 func (c *step) hostsOf(minion string) *hosts {
 	h := c.taken[minion]
 	if h == nil {
-		h = &hosts{net: c.st.Minions[minion].Network}
+		h = &hosts{net: c.st.Minions[minion].Network, next: 2}
 		if c.taken == nil {
 			c.taken = map[string]*hosts{}
 		}

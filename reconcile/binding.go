@@ -28,7 +28,7 @@ func (c *step) create(w want, again bool) {
 		c.change(ch)
 		return
 	}
-	ch.Minion = c.room().Name(at)
+	ch.Minion = c.spot(at).minion
 	if ch.Instance = c.bind(w, at, assignment.Run, &ch); ch.Instance != "" {
 		w.roll.run()
 	}
@@ -66,8 +66,8 @@ func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", env.size, variablesMax), true
 		return ""
 	}
-	minion := c.room().Name(on)
 	at := c.spot(on)
+	minion := at.minion
 	address, ok := c.podAddress(at.hosts)
 	if !ok {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
@@ -90,6 +90,7 @@ func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 
 // spot is what is known of a minion that something was bound to in this step.
 type spot struct {
+	minion string
 	hosts  *hosts
 	number int32 // its number in the table of bindings, -1: not known
 }
@@ -101,7 +102,8 @@ func (c *step) spot(on int) *spot {
 	}
 	s := c.spots[on]
 	if s == nil {
-		s = &spot{c.hostsOf(c.room().Name(on)), -1}
+		name := c.room().Name(on)
+		s = &spot{name, c.hostsOf(name), -1}
 		c.spots[on] = s
 	}
 	return s

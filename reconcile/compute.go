@@ -383,35 +383,51 @@ func (c *step) finish() Plan {
 	return c.plan
 }
 
-// sortChanges orders changes for people: by object, each object's by verb and instance.
+// sortChanges orders changes for people: by object, each object's by verb and instance. Those of one object mostly stand together.
 func sortChanges(list []Change) []Change {
-	list = sortRuns(list, func(a, b *Change) int { return cmp.Or(driftFirst(a, b), a.Object.Compare(b.Object)) })
-	within := func(a, b *Change) int {
-		return cmp.Or(strings.Compare(string(a.Verb), string(b.Verb)), strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
+	type span struct{ from, to int } // of one object
+	var spans []span
+	compare := func(a, b span) int {
+		x, y := &list[a.from], &list[b.from]
+		return cmp.Or(driftFirst(x, y), x.Object.Compare(y.Object))
 	}
-	var order []int32
-	var sorted []Change
-	for n := 0; len(list) > n; {
-		part, sort := list[n:], false
-		end := 1
-		for end < len(part) && part[end].Drift == part[0].Drift && part[end].Object == part[0].Object {
-			sort = sort || within(&part[end-1], &part[end]) > 0
-			end++
-		}
-		n += end
-		if part = part[:end]; !sort {
+	sorted := true
+	for i := range list {
+		if i > 0 && list[i].Drift == list[i-1].Drift && list[i].Object == list[i-1].Object {
+			spans[len(spans)-1].to++
 			continue
 		}
-		order, sorted = order[:0], append(sorted[:0], part...)
-		for i := range part {
-			order = append(order, int32(i))
+		spans = append(spans, span{i, i + 1})
+		sorted = sorted && (i == 0 || compare(spans[len(spans)-2], spans[len(spans)-1]) < 0)
+	}
+	if !sorted {
+		slices.SortStableFunc(spans, compare)
+	}
+	within := func(i, j int32) int {
+		a, b := &list[i], &list[j]
+		return cmp.Or(strings.Compare(string(a.Verb), string(b.Verb)), strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
+	}
+	order := make([]int32, 0, len(list))
+	for i := 0; i < len(spans); {
+		from := len(order)
+		for first := spans[i]; i < len(spans) && compare(first, spans[i]) == 0; i++ {
+			for j := spans[i].from; j < spans[i].to; j++ {
+				order = append(order, int32(j))
+			}
 		}
-		slices.SortStableFunc(order, func(i, j int32) int { return within(&sorted[i], &sorted[j]) }) // a change is large
-		for i, j := range order {
-			part[i] = sorted[j]
+		if of := order[from:]; !slices.IsSortedFunc(of, within) {
+			slices.SortStableFunc(of, within) // and not the changes, which are large
+			sorted = false
 		}
 	}
-	return list
+	if sorted {
+		return list
+	}
+	out := make([]Change, len(list))
+	for i, j := range order {
+		out[i] = list[j]
+	}
+	return out
 }
 
 // sortRuns sorts what consists of few sorted runs, by merging them. The order of equals stays.

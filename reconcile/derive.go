@@ -41,7 +41,9 @@ type offer struct {
 // derived is what is worked out of a set once, for all steps in which that is in force.
 type derived struct {
 	set       *schema.Set
-	workloads []*workload // in the order of their keys
+	workloads []*workload // pods and controllers in the order of their keys
+	pods      []*workload // of these, likewise
+	rcs       []*workload // and controllers
 	numbered  []*workload // by id; nil is free
 	free      []int32     // ids
 	by        layered[schema.Key, workload]
@@ -97,10 +99,6 @@ func deriveFrom(set *schema.Set, before *derived) (*derived, *difference) {
 
 // look looks at the pods and controllers.
 func (d *derived) look(before *derived, x *difference) {
-	bare := 0
-	if before.set != nil {
-		bare = len(before.set.Pods)
-	}
 	note := func(was *workload, o schema.Object, w *workload) *workload {
 		w.id, w.key, w.object = -1, o.Key(), o
 		if was != nil {
@@ -111,12 +109,11 @@ func (d *derived) look(before *derived, x *difference) {
 		return w
 	}
 	left := func(w *workload) { x.gone = append(x.gone, w) }
-	d.workloads = make([]*workload, 0, len(d.set.Pods)+len(d.set.ReplicationControllers))
-	d.workloads = carryOver(d.workloads, d.set.Pods, before.workloads[:bare], func(w *workload, p *schema.Pod) bool { return w.object == p },
+	d.pods = carryOver(d.set.Pods, before.pods, func(w *workload, p *schema.Pod) bool { return w.object == p },
 		func(was *workload, p *schema.Pod) *workload {
 			return note(was, p, &workload{spec: &p.Spec, labels: p.Labels, annotations: p.Annotations, replicas: 1, rollback: p.Annotations[schema.AnnotationRollback]})
 		}, left)
-	d.workloads = carryOver(d.workloads, d.set.ReplicationControllers, before.workloads[bare:], func(w *workload, r *schema.ReplicationController) bool { return w.object == r },
+	d.rcs = carryOver(d.set.ReplicationControllers, before.rcs, func(w *workload, r *schema.ReplicationController) bool { return w.object == r },
 		func(was *workload, r *schema.ReplicationController) *workload {
 			t := &r.Spec.Template
 			return note(was, r, &workload{spec: &t.Spec, labels: t.Labels, annotations: withMinReady(t.Annotations, r.Spec.MinReadySeconds), controller: r.Name,
@@ -143,9 +140,9 @@ func (w *workload) look() {
 	w.grouped, w.ported = w.groupOf() != "", holdsPorts(w.spec)
 }
 
-// carryOver appends what is known of sorted objects: what is still so of that which is known, and else what is made of an object and of
+// carryOver is what is known of sorted objects: what is still so of that which is known, and else what is made of an object and of
 // what was known by its key. left is called with what is known of objects that are not there any more.
-func carryOver[T schema.Object, W keyed](out []W, now []T, known []W, is func(W, T) bool, made func(W, T) W, left func(W)) []W {
+func carryOver[T schema.Object, W keyed](now []T, known []W, is func(W, T) bool, made func(W, T) W, left func(W)) []W {
 	head, most := 0, min(len(now), len(known))
 	for head < most && is(known[head], now[head]) {
 		head++
@@ -154,7 +151,7 @@ func carryOver[T schema.Object, W keyed](out []W, now []T, known []W, is func(W,
 	for tail < most-head && is(known[len(known)-1-tail], now[len(now)-1-tail]) {
 		tail++
 	}
-	out, same := append(out, known[:head]...), known[len(known)-tail:]
+	out, same := append(make([]W, 0, len(now)), known[:head]...), known[len(known)-tail:]
 	known = known[head : len(known)-tail]
 	for _, o := range now[head : len(now)-tail] {
 		var was W
@@ -230,13 +227,12 @@ func (d *derived) count(before *derived, x *difference) {
 			}
 		}
 	}
-	controllers := d.workloads[len(d.set.Pods):]
 	for k := range recount {
-		i, ok := slices.BinarySearchFunc(controllers, k, func(w *workload, k schema.Key) int { return w.key.Compare(k) })
+		i, ok := slices.BinarySearchFunc(d.rcs, k, func(w *workload, k schema.Key) int { return w.key.Compare(k) })
 		if !ok {
 			continue // it is gone
 		}
-		w := controllers[i]
+		w := d.rcs[i]
 		n := max(w.object.(*schema.ReplicationController).Spec.Count()-len(d.counted[k]), 0)
 		if n == w.replicas {
 			continue
@@ -244,13 +240,37 @@ func (d *derived) count(before *derived, x *difference) {
 		if before.by.get(k) == w { // it is not to be changed
 			other := *w
 			x.gone, x.came = append(x.gone, w), append(x.came, &other)
-			w, controllers[i] = &other, &other
+			w, d.rcs[i] = &other, &other
 		}
 		w.replicas = n
 	}
 	if len(d.counted) == 0 {
 		d.counted = nil
 	}
+	d.workloads = merge(d.pods, d.rcs)
+}
+
+// merge is two sorted lists as one.
+func merge(x, y []*workload) []*workload {
+	if len(x) > len(y) {
+		x, y = y, x
+	}
+	if len(x) == 0 {
+		return y
+	}
+	out := make([]*workload, 0, len(x)+len(y))
+	for _, w := range x {
+		n := 0 // how many of y are before it
+		if len(x) < len(y)/16 {
+			n, _ = slices.BinarySearchFunc(y, w.key, func(w *workload, k schema.Key) int { return w.key.Compare(k) })
+		} else {
+			for n < len(y) && y[n].key.Compare(w.key) < 0 {
+				n++
+			}
+		}
+		out, y = append(append(out, y[:n]...), w), y[n:]
+	}
+	return append(out, y...)
 }
 
 // number gives those that came their ids, and notes by what they are found.
@@ -280,7 +300,7 @@ func (d *derived) number(before *derived, x *difference) {
 
 // offer looks at the services.
 func (d *derived) offer(before *derived, x *difference) {
-	d.offers = carryOver(make([]*offer, 0, len(d.set.Services)), d.set.Services, before.offers, func(o *offer, s *schema.Service) bool { return o.service == s },
+	d.offers = carryOver(d.set.Services, before.offers, func(o *offer, s *schema.Service) bool { return o.service == s },
 		func(was *offer, s *schema.Service) *offer {
 			if was != nil {
 				x.withdrawn = append(x.withdrawn, was)

@@ -50,6 +50,9 @@ func (c *step) readyAt(n int32, b *Binding) bool {
 		}
 		o = c.seenAs[n]
 	}
+	if o == nil && !b.Serving {
+		return false
+	}
 	m, ok := c.in.Minions[b.Minion]
 	switch {
 	case !c.st.Minions[b.Minion].Lost.IsZero():
