@@ -80,8 +80,12 @@ type Fleet struct {
 	crowded []int32 // by minion
 }
 
-// sample is how many minions that a pod fits on are compared. Fleets of up to that many are looked at as a whole.
-const sample = 128
+// sample is how many minions that a pod fits on are compared, in fleets of more than whole. From 48 on, the fullest and the emptiest of
+// 5,000 minions differ no more than with 128.
+const (
+	sample = 64
+	whole  = 128
+)
 
 // wideSample is the same for pods that prefer some minions.
 const wideSample = 1024
@@ -207,15 +211,23 @@ func (f *Fleet) best(t *trial) int {
 	} else {
 		best = f.searchPlain(t.Demand, k)
 	}
-	if best >= 0 && len(f.minions) > sample { // the next sample begins elsewhere
+	if best >= 0 && len(f.minions) > whole { // the next sample begins elsewhere
 		f.next = (f.next + sample) % len(f.minions)
 	}
 	return best
 }
 
+// sample is how many minions that a pod fits on are compared.
+func (f *Fleet) sample() int {
+	if len(f.minions) <= whole {
+		return whole
+	}
+	return sample
+}
+
 // search looks for the best minion of a sample.
 func (f *Fleet) search(t *trial, k *class) int {
-	size := sample
+	size := f.sample()
 	if t.rules.prefers() {
 		size = wideSample
 	}
@@ -249,7 +261,7 @@ func (f *Fleet) search(t *trial, k *class) int {
 
 // searchPlain is search for a pod that asks for nothing but room, as most do.
 func (f *Fleet) searchPlain(d *Demand, k *class) int {
-	best, found := -1, 0
+	best, found, size := -1, 0, f.sample()
 	for _, part := range [2][2]int{{f.next, len(f.minions)}, {0, f.next}} {
 		for i := part[0]; i < part[1]; i++ {
 			if !k.may[i] || !f.free[i].has(d) {
@@ -258,7 +270,7 @@ func (f *Fleet) searchPlain(d *Demand, k *class) int {
 			if best < 0 || f.better(i, best) {
 				best = i
 			}
-			if found++; found == sample {
+			if found++; found == size {
 				return best
 			}
 		}
