@@ -388,8 +388,8 @@ func (c *step) put(b Binding) { c.putOn(b, -1) }
 
 // putOn is put where the number of the minion may be known.
 func (c *step) putOn(b Binding, maybe int32) {
-	if n, added := c.edit().put(&b, maybe); added && int(n) < len(c.seenAs) {
-		c.seenAs[n], c.readiness[n] = nil, unsure // of another, that had the number before
+	if n, added := c.edit().put(&b, maybe); added && int(n) < len(c.seenAt.list) && c.seenAt.list[n] != 0 {
+		c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure // of another, that had the number before
 	}
 }
 

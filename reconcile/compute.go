@@ -61,12 +61,15 @@ type step struct {
 	set           *schema.Set // in force after this step; nil if none ever was
 	plan          Plan
 	fleet         *place.Fleet          // see room; nil until it was asked for
+	misplaced     bool                  // a minion reports an address that it cannot have
 	hostAddresses map[netip.Addr]string // minions by their addresses, once somebody asked
 	roster        *roster
-	ownObjects    bool                         // st.Objects is this step's own
-	ownMinions    bool                         // and st.Minions
-	seenAs        []*assignment.InstanceStatus // by number of the binding, as its own minion reports it
-	readiness     []readiness                  // by the same number
+	ownObjects    bool                                 // st.Objects is this step's own
+	ownMinions    bool                                 // and st.Minions
+	seenAt        carried[int32]                       // by number of the binding, its place in the report of its own minion, from 1 on; 0: it is in none
+	readiness     carried[readiness]                   // by the same number
+	looks         carried[look]                        // by number of the minion in the table of bindings
+	found         map[int32]*assignment.InstanceStatus // by number of the binding: of strays that have one since this step
 	strays        []stray
 	wanted        []want                            // see wants; nil until they were asked for
 	rollouts      map[schema.Key]*rollout           // by controller
@@ -82,6 +85,7 @@ type step struct {
 	moving        map[schema.Key]bool               // their keys
 	owners        []int32                           // by id of the workload, its number as an owner of bindings; -1: it has none
 	restingOwner  []bool                            // by that number: of workloads that are at rest
+	atRest        carried[[]int32]                  // by the same: their bindings
 	numbersSeen   []uint64                          // scratch of restsInFleet
 	slotIDs       map[string][]string               // see slots
 	queue         map[int32][]want                  // still to be decided, by priority
@@ -214,9 +218,13 @@ func (c *step) seen(m *Minion) bool {
 func (c *step) noteMinions() {
 	c.nodes = declaredNodes(c.set)
 	quorate := c.quorate()
-	for i, name := range c.roster.names {
-		m := &c.roster.minions[i]
-		n, known := c.roster.nodes[i], c.roster.known(i)
+	r := c.roster
+	for i, name := range r.names {
+		m := &r.minions[i]
+		if r.calm[i] && m.Connected && len(c.nodes) == 0 && r.before != nil && r.before[i].Report == m.Report && !c.in.State.sight.misplaced {
+			continue // as it was
+		}
+		n, known := r.nodes[i], r.known(i)
 		if !known {
 			if m.Report == nil {
 				continue
@@ -234,6 +242,7 @@ func (c *step) noteMinions() {
 				n.Address = m.Report.Address
 				c.hostAddresses[n.Address] = name
 			} else {
+				c.misplaced = true
 				c.warn("minion %s reports the address %s, which it cannot have: its pods are not reached from other minions", name, m.Report.Address)
 			}
 		}
@@ -250,9 +259,9 @@ func (c *step) noteMinions() {
 		}
 		n.Tainted = nil
 		if node := c.nodes[name]; node != nil {
-			c.noteTaints(&n, &c.roster.nodes[i], node.Spec.Taints)
+			c.noteTaints(&n, &r.nodes[i], node.Spec.Taints)
 		}
-		if !known || !n.same(&c.roster.nodes[i]) {
+		if !known || !n.same(&r.nodes[i]) {
 			c.putNode(name, n)
 		}
 	}
@@ -270,11 +279,11 @@ func (c *step) putNode(name string, n Node) {
 	}
 	r := c.roster
 	if !oneMap(r.decided, c.st.Minions) {
-		r.nodes, r.decided = slices.Clone(r.nodes), c.st.Minions
+		r.nodes, r.calm, r.decided = slices.Clone(r.nodes), slices.Clone(r.calm), c.st.Minions
 	}
 	c.st.Minions[name] = n
 	if i := r.find(name); i >= 0 {
-		r.nodes[i] = n
+		r.put(i, n)
 	}
 }
 
@@ -373,8 +382,10 @@ func (c *step) finish() Plan {
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
 	c.plan.Changes = sortChanges(c.plan.Changes)
 	c.st.derived = c.of
-	c.sight.seenAs, c.sight.readiness, c.sight.of, c.sight.owners = c.seenAs, c.readiness, c.of, c.owners
-	c.sight.records, c.sight.roster = c.st.Objects, c.roster
+	c.sight.seenAt, c.sight.readiness, c.sight.minions = c.seenAt.list, c.readiness.list, c.looks.list
+	c.sight.of, c.sight.owners, c.sight.resting = c.of, c.owners, c.atRest.list
+	c.sight.records, c.sight.roster, c.sight.misplaced = c.st.Objects, c.roster, c.misplaced
+	c.roster.before = nil
 	c.st.sight = c.sight
 	if len(c.st.Resting) == 0 {
 		c.st.Resting = nil

@@ -14,7 +14,7 @@ import (
 type sight struct {
 	now       time.Time
 	minReady  time.Duration
-	seenAs    []*assignment.InstanceStatus // as the step's
+	seenAt    []int32 // as the step's
 	readiness []readiness
 	minions   []look            // by number
 	of        *derived          // in force
@@ -24,6 +24,7 @@ type sight struct {
 	owners    []int32           // as the step's
 	resting   [][]int32         // by number of the owner: the bindings of owners whose workloads are at rest
 	roster    *roster
+	misplaced bool // a minion reports an address that it cannot have
 	peers     *peers
 	told      *told
 }
@@ -68,42 +69,40 @@ func (c *step) observe() {
 	if was == nil || was.now.After(c.now) || was.minReady != c.in.Settings.MinReady {
 		was = &sight{}
 	}
-	c.seenAs, c.readiness = make([]*assignment.InstanceStatus, len(t.all)), make([]readiness, len(t.all))
-	copy(c.seenAs, was.seenAs)
-	copy(c.readiness, was.readiness)
-	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady, minions: make([]look, len(t.minions.keys))}
+	c.seenAt, c.readiness, c.looks = carry(was.seenAt, len(t.all)), carry(was.readiness, len(t.all)), carry(was.minions, len(t.minions.keys))
+	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady}
 	c.changed = make([]bool, len(t.owners.keys))
 	c.roster.renumber(c.st.Bindings.t)
 	for at, name := range c.roster.names {
-		m, node := &c.roster.minions[at], &c.roster.nodes[at]
+		m := &c.roster.minions[at]
 		i := c.roster.numbers[at]
 		var list []int32
-		bound, lost := i >= 0, !node.Lost.IsZero()
+		bound, lost := i >= 0, !c.roster.calm[at] && !c.roster.nodes[at].Lost.IsZero()
 		if bound {
 			list = t.minions.lists[i]
-			l := look{report: m.Report, reported: m.Reported, list: list, lost: lost, calm: c.roster.known(at) && !lost && len(node.Tainted) == 0}
+			l := look{report: m.Report, reported: m.Reported, list: list, lost: lost, calm: c.roster.calm[at]}
 			if int(i) < len(was.minions) {
 				if x := &was.minions[i]; x.settled && x.report == l.report && x.reported.Equal(l.reported) && x.lost == l.lost && x.calm == l.calm && oneList(x.list, l.list) {
-					c.sight.minions[i] = *x
 					continue
 				}
 			}
 			l.settled = true
-			c.sight.minions[i] = l
+			c.looks.edit()[i] = l
+			seenAt, readiness := c.seenAt.edit(), c.readiness.edit()
 			for _, n := range list {
-				c.seenAs[n], c.readiness[n] = nil, unsure
+				seenAt[n], readiness[n] = 0, unsure
 				c.changed[t.owner[n]] = true
 			}
 		}
 		if m.Report == nil {
 			for _, n := range list {
-				c.readiness[n] = readinessOf(t.all[n].Serving && !lost)
-				c.sight.minions[i].settled = false
+				c.readiness.edit()[n] = readinessOf(t.all[n].Serving && !lost)
+				c.looks.edit()[i].settled = false
 			}
 			continue
 		}
 		if !c.join(t, name, m, lost, list) && bound {
-			c.sight.minions[i].settled = false
+			c.looks.edit()[i].settled = false
 		}
 	}
 	slices.SortFunc(c.strays, func(a, b stray) int {
@@ -132,10 +131,11 @@ func (c *step) join(t *bindingTable, name string, m *Minion, lost bool, list []i
 			continue
 		}
 		if b := t.all[n]; b.Minion == name {
-			c.seenAs[n] = s
+			c.seenAt.edit()[n] = int32(j + 1)
 			if b.Phase == assignment.Run {
-				c.readiness[n] = readinessOf(!lost && c.upLongEnough(b, s, m.Reported))
-				settled = settled && c.readiness[n] == isReady
+				ready := !lost && c.upLongEnough(b, s, m.Reported)
+				c.readiness.edit()[n] = readinessOf(ready)
+				settled = settled && ready
 			}
 		} else {
 			settled = false

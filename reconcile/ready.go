@@ -8,19 +8,30 @@ import (
 
 // observedOf is an instance as its own minion reports it, nil if it does not.
 func (c *step) observedOf(id string) *assignment.InstanceStatus {
-	if n, ok := c.st.Bindings.number(id); ok && int(n) < len(c.seenAs) {
-		return c.seenAs[n]
+	if n, ok := c.st.Bindings.number(id); ok {
+		return c.observed(n)
 	}
 	return nil
+}
+
+// observed is observedOf by the number of the binding.
+func (c *step) observed(n int32) *assignment.InstanceStatus {
+	if len(c.found) > 0 && c.found[n] != nil {
+		return c.found[n]
+	}
+	if int(n) >= len(c.seenAt.list) || c.seenAt.list[n] == 0 {
+		return nil
+	}
+	return &c.looks.list[c.st.Bindings.t.minion[n]].report.Instances[c.seenAt.list[n]-1]
 }
 
 // nowObserved notes what a minion reports of an instance that has a binding since this step.
 func (c *step) nowObserved(id string, s *assignment.InstanceStatus) {
 	n, _ := c.st.Bindings.number(id)
-	for int(n) >= len(c.seenAs) {
-		c.seenAs, c.readiness = append(c.seenAs, nil), append(c.readiness, unsure)
+	if c.found == nil {
+		c.found = map[int32]*assignment.InstanceStatus{}
 	}
-	c.seenAs[n], c.readiness[n] = s, unsure
+	c.found[n] = s
 }
 
 // minReady is how long an instance must run to be ready.
@@ -44,11 +55,13 @@ func (c *step) readyAt(n int32, b *Binding) bool {
 		return false
 	}
 	var o *assignment.InstanceStatus
-	if n >= 0 && int(n) < len(c.seenAs) {
-		if r := c.readiness[n]; r != unsure {
-			return r == isReady
+	if n >= 0 {
+		if int(n) < len(c.readiness.list) {
+			if r := c.readiness.list[n]; r != unsure {
+				return r == isReady
+			}
 		}
-		o = c.seenAs[n]
+		o = c.observed(n)
 	}
 	if o == nil && !b.Serving {
 		return false

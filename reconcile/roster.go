@@ -11,9 +11,12 @@ type roster struct {
 	names   []string
 	minions []Minion
 	nodes   []Node          // as decided; without a UID: it is not known yet
+	calm    []bool          // it is known, not lost, and expels nothing
+	leased  int             // how many have a lease
 	decided map[string]Node // that nodes are of
 	numbers []int32         // in the table of bindings, -1: it has none there
 	of      *bindingTable   // that numbers are of
+	before  []Minion        // as they were in the step before; nil if these are others. Only until the step ends
 }
 
 // newRoster looks up the minions of an input. was is that of the step before, nil if there was none.
@@ -38,11 +41,11 @@ func newRoster(in *Input, was *roster) *roster {
 		was = nil
 	}
 	if was != nil && oneMap(was.decided, in.State.Minions) {
-		r.nodes = was.nodes
+		r.nodes, r.calm, r.leased, r.before = was.nodes, was.calm, was.leased, was.minions
 	} else {
-		r.nodes = make([]Node, len(r.names))
+		r.nodes, r.calm = make([]Node, len(r.names)), make([]bool, len(r.names))
 		for i, name := range r.names {
-			r.nodes[i] = in.State.Minions[name]
+			r.put(i, in.State.Minions[name])
 		}
 	}
 	r.decided = in.State.Minions
@@ -87,8 +90,19 @@ func (r *roster) find(name string) int {
 	return -1
 }
 
+// put notes what is decided about the minion at a place. The lists must be its own.
+func (r *roster) put(i int, n Node) {
+	if r.nodes[i].Lease != 0 {
+		r.leased--
+	}
+	if n.Lease != 0 {
+		r.leased++
+	}
+	r.nodes[i], r.calm[i] = n, n.UID != "" && n.Lost.IsZero() && len(n.Tainted) == 0
+}
+
 // known tells whether anything was decided about the minion at a place.
-func (r *roster) known(i int) bool { return r.nodes[i].UID != "" }
+func (r *roster) known(i int) bool { return r.calm[i] || r.nodes[i].UID != "" }
 
 // complete tells whether it has every minion that anything was decided about.
 func (r *roster) complete() bool {

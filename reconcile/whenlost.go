@@ -141,9 +141,11 @@ func (c *step) decideFences() {
 		}
 	}
 	leased := map[string]bool{}
-	for name, n := range c.st.Minions {
-		if n.Lease != 0 {
-			leased[name] = true
+	if c.roster.leased > 0 || !c.roster.complete() {
+		for name, n := range c.st.Minions {
+			if n.Lease != 0 {
+				leased[name] = true
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(leased)) {

@@ -16,7 +16,11 @@ func (c *step) findBusy() {
 	c.moving = map[schema.Key]bool{}
 	c.busy, c.owners = nil, make([]int32, len(c.of.numbered))
 	if t != nil {
-		c.restingOwner, c.sight.resting = make([]bool, len(t.owners.keys)), make([][]int32, len(t.owners.keys))
+		var was [][]int32
+		if c.in.State.sight != nil {
+			was = c.in.State.sight.resting
+		}
+		c.restingOwner, c.atRest = make([]bool, len(t.owners.keys)), carry(was, len(t.owners.keys))
 	}
 	odd := map[schema.Key]bool{} // of which something was found that nobody knows
 	for _, s := range c.strays {
@@ -27,7 +31,7 @@ func (c *step) findBusy() {
 		quiet := !c.halted(w.key) && (len(odd) == 0 || !odd[w.key])
 		if known && quiet {
 			if o, ok := c.restedBefore(w); ok && t.owners.is(w.key, o) && c.restedSo(o, t.owners.lists[o]) {
-				c.owners[w.id], c.restingOwner[o], c.sight.resting[o] = o, true, t.owners.lists[o]
+				c.owners[w.id], c.restingOwner[o] = o, true
 				continue // nothing that counts is another than it was
 			}
 		}
@@ -39,9 +43,12 @@ func (c *step) findBusy() {
 		if quiet && !w.odd && c.restsInRecord(w) && c.restsInFleet(w, o) {
 			if o >= 0 {
 				c.restingOwner[o] = true
-				c.sight.resting[o] = t.owners.lists[o]
+				c.atRest.edit()[o] = t.owners.lists[o]
 			}
 			continue
+		}
+		if o >= 0 && c.atRest.list[o] != nil {
+			c.atRest.edit()[o] = nil
 		}
 		c.busy, c.moving[w.key] = append(c.busy, w), true
 	}
@@ -115,7 +122,7 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 	}
 	for _, n := range list {
 		b := t.all[n]
-		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !c.sight.minions[t.minion[n]].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
+		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !c.looks.list[t.minion[n]].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
 			return false
 		}
 		if w.controller == "" {
@@ -139,7 +146,7 @@ func (c *step) rouse(k schema.Key) {
 	w := c.of.by.get(k)
 	c.moving[k] = true
 	if n := c.st.Bindings.t.owners.numberOf(k, -1); n >= 0 {
-		c.restingOwner[n], c.sight.resting[n] = false, nil
+		c.restingOwner[n], c.atRest.edit()[n] = false, nil
 	}
 	c.busy = append(c.busy, w)
 	slices.SortFunc(c.busy, func(a, b *workload) int { return a.key.Compare(b.key) })
