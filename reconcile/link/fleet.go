@@ -20,8 +20,19 @@ type tableContent struct {
 
 // work is what one minion is to run.
 type work struct {
+	given   assignment.Assignment
 	content [sha256.Size]byte // hash of the assignment without its generation
 	whole   *whole
+}
+
+// is tells whether an assignment is certainly what was given: its instances are the same list, which nobody changes. Most of a
+// plan's are, and are then not encoded again.
+func (w *work) is(a assignment.Assignment) bool {
+	g := w.given
+	if len(g.Instances) != len(a.Instances) || len(a.Instances) > 0 && &g.Instances[0] != &a.Instances[0] {
+		return false
+	}
+	return g.Fleet == a.Fleet && g.Minion == a.Minion && g.Network == a.Network && g.Lease == a.Lease && g.Contact == a.Contact
 }
 
 // Minions is every minion that ever joined, with what it last said. The reports in it are never changed.
@@ -86,7 +97,7 @@ func (s *Server) publish() {
 
 // SetAssignments replaces what each minion is to run. The server numbers them: one that differs from the minion's last gets
 // the next counter of the server's epoch, an equal one keeps its generation and is not sent again. A minion that is not in
-// the map keeps what it has: only a Stop in its assignment stops anything.
+// the map keeps what it has: only a Stop in its assignment stops anything. The lists of instances must not be changed later.
 func (s *Server) SetAssignments(all map[string]assignment.Assignment) {
 	s.assigning.Lock()
 	defer s.assigning.Unlock()
@@ -108,25 +119,30 @@ func (s *Server) SetAssignments(all map[string]assignment.Assignment) {
 		}
 		s.mu.Lock()
 		s.work[name] = w
-		if m := s.minions[name]; m != nil && m.session != nil {
+		if m := s.minions[name]; m != nil && m.session != nil && (old == nil || w.whole != old.whole) {
 			poke(m.session.wake)
 		}
 		s.mu.Unlock()
 	}
 }
 
-// nextWork is old if a has the same content.
+// nextWork is old, or has its generation, if a has the same content.
 func (s *Server) nextWork(old *work, a assignment.Assignment) (*work, error) {
+	if old != nil && old.is(a) {
+		return old, nil
+	}
+	given := a
 	a.Generation = assignment.Generation{}
 	b, err := json.Marshal(a)
 	if err != nil {
 		return nil, err
 	}
-	w := &work{content: sha256.Sum256(b)}
+	w := &work{given: given, content: sha256.Sum256(b)}
 	a.Generation = assignment.Generation{Epoch: s.config.Epoch, Counter: 1}
 	if old != nil {
 		if old.content == w.content {
-			return old, nil
+			w.whole = old.whole
+			return w, nil
 		}
 		a.Generation.Counter = old.whole.generation.Counter + 1
 	}
