@@ -29,10 +29,12 @@ type work struct {
 // plan's are, and are then not encoded again.
 func (w *work) is(a assignment.Assignment) bool {
 	g := w.given
-	if len(g.Instances) != len(a.Instances) || len(a.Instances) > 0 && &g.Instances[0] != &a.Instances[0] {
-		return false
-	}
-	return g.Fleet == a.Fleet && g.Minion == a.Minion && g.Network == a.Network && g.Lease == a.Lease && g.Contact == a.Contact
+	return oneList(g.Instances, a.Instances) && g.Fleet == a.Fleet && g.Minion == a.Minion && g.Network == a.Network && g.Lease == a.Lease && g.Contact == a.Contact
+}
+
+// oneList tells whether two lists, which are not changed, are one.
+func oneList[T any](x, y []T) bool {
+	return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0])
 }
 
 // Minions is every minion that ever joined, with what it last said. The reports in it are never changed.
@@ -50,8 +52,15 @@ func (s *Server) Minions() map[string]reconcile.Minion {
 func (s *Server) Changed() <-chan struct{} { return s.changed }
 
 // SetTable replaces the table that all minions are to have. The first change after a pause is sent at once, later ones at
-// most every 50 ms, the newest only. A table equal to the last one is not sent again.
+// most every 50 ms, the newest only. A table equal to the last one is not sent again. Its lists must not be changed later.
 func (s *Server) SetTable(t assignment.Table) {
+	s.mu.Lock()
+	given := s.given
+	s.given = t
+	s.mu.Unlock()
+	if given.Fleet == t.Fleet && given.Generation == t.Generation && oneList(given.Services, t.Services) && oneList(given.Minions, t.Minions) && len(t.Minions) > 0 {
+		return // it certainly is the last, and is not encoded again
+	}
 	b, err := json.Marshal(t)
 	if err != nil {
 		s.log.Error("table was not encoded", "generation", t.Generation, "err", err)

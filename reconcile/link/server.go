@@ -78,7 +78,8 @@ type Server struct {
 
 	mu       sync.Mutex            // guards what follows; never held over I/O
 	next     *tableContent         // what tables publishes; nil if table is up to date
-	latest   [32]byte              // hash of the newest content given to SetTable
+	given    assignment.Table      // the newest given to SetTable
+	latest   [32]byte              // hash of its content
 	minions  map[string]*minion    // every one that ever joined
 	work     map[string]*work      // by minion, joined or not
 	logs     map[uint64]*logReader // asked for, not yet opened by the agent
