@@ -384,11 +384,11 @@ func value(b *Binding) Binding {
 }
 
 // put adds a binding, or takes the place of that with its id.
-func (c *step) put(b Binding) { c.putOn(b, -1) }
+func (c *step) put(b Binding) { c.putOn(&b, -1) }
 
-// putOn is put where the number of the minion may be known.
-func (c *step) putOn(b Binding, maybe int32) {
-	if n, added := c.edit().put(&b, maybe); added && int(n) < len(c.seenAt.list) && c.seenAt.list[n] != 0 {
+// putOn is put where the number of the minion may be known. It takes the binding over.
+func (c *step) putOn(b *Binding, maybe int32) {
+	if n, added := c.edit().put(b, maybe); added && int(n) < len(c.seenAt.list) && c.seenAt.list[n] != 0 {
 		c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure // of another, that had the number before
 	}
 }

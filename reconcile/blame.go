@@ -95,10 +95,14 @@ func (c *step) endedBy(id string, k schema.Key) {
 // nameCommits says of each change which commit causes it. What a lost or drained minion, drift, a quarantine or more important pods
 // cause has none.
 func (c *step) nameCommits() {
+	var k string
+	var r Record
 	for i := range c.plan.Changes {
 		ch := &c.plan.Changes[i]
-		k := ch.Object.String()
-		r := c.st.Objects[k]
+		if i == 0 || ch.Object != c.plan.Changes[i-1].Object {
+			k = ch.Object.String()
+			r = c.st.Objects[k]
+		}
 		switch ch.Code {
 		case CodeNew, CodeDeclared, CodeScaled:
 			ch.Commit = c.creates(ch, r)
