@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -28,8 +29,8 @@ func (c *step) accept() {
 	before, own := c.st, c.ownObjects
 	ahead, diff := deriveFrom(c.in.Set, c.was)
 	c.ahead = ahead
-	c.becomeDeclared(c.in.Set)
-	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.immutable(c.in.Set), c.fuse(c.in.Set)); c.plan.Stalled == "" {
+	c.becomeDeclared(c.in.Set, diff)
+	if c.plan.Stalled = cmp.Or(c.nets(next), c.protected(c.in.Set), c.immutable(c.in.Set), c.fuse(c.in.Set, diff)); c.plan.Stalled == "" {
 		c.plan.Held = c.unapproved()
 	}
 	if c.plan.Stalled != "" || c.plan.Held != "" { // what it renames keeps its name
@@ -104,22 +105,24 @@ func (c *step) immutable(next *schema.Set) string {
 
 // fuse says why a set would delete too much, judged by the settings in force; "" if it would not. Pods are counted that run
 // or are to run and that the set no longer has: by its pod, its controller or its number of replicas.
-func (c *step) fuse(next *schema.Set) string {
+func (c *step) fuse(next *schema.Set, diff *difference) string {
 	var namespaces map[string]bool // that stay, once it is asked for
-	surplus := c.surplus(c.ahead)  // of controllers that are scaled down
 	gone, whole := map[string]bool{}, map[string]int{}
-	for k := range c.st.Bindings.Owners() {
-		keeps := c.ahead.by.get(k) != nil
-		if keeps && surplus[k] == 0 {
-			continue
+	for k := range c.unsettledOwners(diff) {
+		w := c.ahead.by.get(k)
+		surplus := 0
+		if w != nil {
+			if surplus = c.surplus(w); surplus == 0 {
+				continue
+			}
 		}
 		for b := range c.st.Bindings.Of(k) {
 			pod := b.Namespace + "/" + b.Pod
-			if b.Phase != assignment.Run && b.Phase != assignment.Prepare || gone[pod] || keeps && surplus[k] == 0 {
+			if b.Phase != assignment.Run && b.Phase != assignment.Prepare || gone[pod] || w != nil && surplus == 0 {
 				continue
 			}
 			gone[pod] = true
-			surplus[k]--
+			surplus--
 			if namespaces == nil {
 				namespaces = c.ahead.namespaces()
 			}
@@ -157,6 +160,29 @@ func (c *step) fuse(next *schema.Set) string {
 	}
 	return fmt.Sprintf("revision %.12s is stalled: it deletes %d of %d pods, and %s. If that is meant, commit with the trailer \"%s: %s\"",
 		c.in.Revision.Hash, len(gone), all, why, TrailerAllowDelete, allow)
+}
+
+// unsettledOwners are the keys of objects that have bindings, but for those that were at rest after the step before and are declared as
+// they were: they have just what is declared.
+func (c *step) unsettledOwners(diff *difference) iter.Seq[schema.Key] {
+	t, was := c.st.Bindings.t, c.in.State.sight
+	if t == nil || !c.recorded() {
+		return c.st.Bindings.Owners()
+	}
+	changed := map[int32]bool{}
+	for _, list := range [][]*workload{diff.came, diff.gone} {
+		for _, w := range list {
+			changed[t.owners.numberOf(w.key, -1)] = true
+		}
+	}
+	return func(yield func(schema.Key) bool) {
+		for o, list := range t.owners.lists {
+			rested := o < len(was.resting) && len(was.resting[o]) > 0 && oneList(was.resting[o], list)
+			if len(list) > 0 && (!rested || changed[int32(o)]) && !yield(t.owners.keys[o]) {
+				return
+			}
+		}
+	}
 }
 
 // namespaces are those of its pods, controllers and services.

@@ -192,8 +192,22 @@ func (c *step) rules() bool {
 			return true
 		}
 	}
-	for _, r := range c.st.Objects {
-		if r.Healthy != nil && ruled(&r.Healthy.Spec) {
+	return c.ruledBefore()
+}
+
+// ruledBefore tells whether a pod may go back to a spec that asks for something by labels.
+func (c *step) ruledBefore() bool {
+	is := func(r Record) bool { return r.Healthy != nil && ruled(&r.Healthy.Spec) }
+	if !c.recorded() || c.in.State.sight.ruledBefore {
+		for _, r := range c.st.Objects {
+			if is(r) {
+				return true
+			}
+		}
+		return false
+	}
+	for k := range c.touched {
+		if is(c.st.Objects[k]) {
 			return true
 		}
 	}

@@ -68,6 +68,16 @@ type difference struct {
 	withdrawn  []*offer
 }
 
+// each goes through what came.
+func (x *difference) each(do func(schema.Object)) {
+	for _, w := range x.came {
+		do(w.object)
+	}
+	for _, o := range x.offered {
+		do(o.service)
+	}
+}
+
 // derive looks at a set, whose lists are sorted. What another has the same, as what did not change in Git, is taken from before.
 func derive(set *schema.Set, before *derived) *derived {
 	d, _ := deriveFrom(set, before)

@@ -29,8 +29,13 @@ func (b *Binding) Known() Names {
 // pasts are the objects that a set declares anew and says to have been others before, by what they were. What is known already
 // by its new name, and what is declared by its old one, was moved before or is not to be: such a hint does nothing.
 func pasts(known map[string]Record, next *schema.Set) map[schema.Key]schema.Key {
+	return pastsOf(known, next, func(note func(schema.Object)) { workloadsAndServices(next, note) })
+}
+
+// pastsOf is pasts where only some of the objects can be new.
+func pastsOf(known map[string]Record, next *schema.Set, some func(note func(schema.Object))) map[schema.Key]schema.Key {
 	var out map[schema.Key]schema.Key
-	note := func(o schema.Object) {
+	some(func(o schema.Object) {
 		was, ok := schema.MovedFrom(o)
 		if !ok {
 			return
@@ -44,8 +49,7 @@ func pasts(known map[string]Record, next *schema.Set) map[schema.Key]schema.Key 
 			out = map[schema.Key]schema.Key{}
 		}
 		out[was] = o.Key()
-	}
-	workloadsAndServices(next, note)
+	})
 	if out != nil {
 		workloadsAndServices(next, func(o schema.Object) { delete(out, o.Key()) })
 	}
@@ -80,8 +84,12 @@ func (c *step) earlier(k schema.Key) schema.Key {
 
 // becomeDeclared lets what is there become what a set about to come into force says that it is now: by a hint, or because
 // it is what another object needs, see handOver. Nothing of it is stopped or started.
-func (c *step) becomeDeclared(next *schema.Set) {
-	c.renamed = pasts(c.st.Objects, next)
+func (c *step) becomeDeclared(next *schema.Set, diff *difference) {
+	if c.recorded() {
+		c.renamed = pastsOf(c.st.Objects, next, diff.each)
+	} else {
+		c.renamed = pasts(c.st.Objects, next)
+	}
 	for _, was := range slices.SortedFunc(maps.Keys(c.renamed), schema.Key.Compare) {
 		c.rename(was, c.renamed[was], next)
 	}

@@ -12,21 +12,22 @@ import (
 // sight is what a step saw. The next step looks again only at minions that reported since, whose bindings changed, or where
 // time may change something.
 type sight struct {
-	now       time.Time
-	minReady  time.Duration
-	seenAt    []int32 // as the step's
-	readiness []readiness
-	minions   []look            // by number
-	of        *derived          // in force
-	records   map[string]Record // after it
-	recorded  bool              // they are those of all that is declared, and of nothing else
-	quiet     bool              // nothing was said of the records of services
-	owners    []int32           // as the step's
-	resting   [][]int32         // by number of the owner: the bindings of owners whose workloads are at rest
-	roster    *roster
-	misplaced bool // a minion reports an address that it cannot have
-	peers     *peers
-	told      *told
+	now         time.Time
+	minReady    time.Duration
+	seenAt      []int32 // as the step's
+	readiness   []readiness
+	minions     []look            // by number
+	of          *derived          // in force
+	records     map[string]Record // after it
+	recorded    bool              // they are those of all that is declared, and of nothing else
+	ruledBefore bool              // a pod may go back to a spec that asks for something by labels
+	quiet       bool              // nothing was said of the records of services
+	owners      []int32           // as the step's
+	resting     [][]int32         // by number of the owner: the bindings of owners whose workloads are at rest
+	roster      *roster
+	misplaced   bool // a minion reports an address that it cannot have
+	peers       *peers
+	told        *told
 }
 
 // look is one minion as it was seen.

@@ -35,7 +35,11 @@ func kept(s *schema.Service, kept *KeptService) *schema.Service {
 
 // keepServices notes what stays in force of the services of a set that has just come into force.
 func (c *step) keepServices() {
-	for _, o := range c.of.offers {
+	offers := c.of.offers
+	if c.recorded() {
+		offers = c.diff.offered // of the others it is noted
+	}
+	for _, o := range offers {
 		k, s := o.key, o.service
 		_, only := s.Annotations[schema.AnnotationReportOnly]
 		r, known := c.st.Objects[o.name]

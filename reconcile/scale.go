@@ -116,18 +116,12 @@ func (c *step) findNumbers(w *workload, n int, numbers map[int]bool) {
 	}
 }
 
-// surplus says for each controller how many of its pods go when a set comes into force.
-func (c *step) surplus(next *derived) map[schema.Key]int {
-	out := map[schema.Key]int{}
-	for _, w := range next.workloads {
-		if w.controller == "" || c.st.Bindings.count(w.key) <= w.replicas {
-			continue
-		}
-		if n := len(c.running(w.key)) - w.replicas; n > 0 {
-			out[w.key] = n
-		}
+// surplus is how many of a controller's pods go when a set comes into force that declares it so, 0 for a pod.
+func (c *step) surplus(w *workload) int {
+	if w.controller == "" || c.st.Bindings.count(w.key) <= w.replicas {
+		return 0
 	}
-	return out
+	return max(len(c.running(w.key))-w.replicas, 0)
 }
 
 // running are the numbers of a controller's replicas that have an instance in Run or Prepare.
