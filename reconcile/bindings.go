@@ -388,7 +388,7 @@ func (c *step) put(b Binding) { c.putOn(&b, -1) }
 
 // putOn is put where the number of the minion may be known. It takes the binding over.
 func (c *step) putOn(b *Binding, maybe int32) {
-	if n, added := c.edit().put(b, maybe); added && int(n) < len(c.seenAt.list) && c.seenAt.list[n] != 0 {
+	if n, added := c.edit().put(b, maybe); added && int(n) < len(c.seenAt.list) && (c.seenAt.list[n] != 0 || c.readiness.list[n] != unsure) {
 		c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure // of another, that had the number before
 	}
 }

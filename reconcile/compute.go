@@ -435,11 +435,19 @@ func sortChanges(list []Change) []Change {
 	if sorted {
 		return list
 	}
-	out := make([]Change, len(list))
-	for i, j := range order {
-		out[i] = list[j]
+	for i := range order { // in place: there are many, and they are large
+		from := list[i]
+		for j := int32(i); order[j] != j; {
+			next := order[j]
+			if order[j] = j; next == int32(i) {
+				list[j] = from
+				break
+			}
+			list[j] = list[next]
+			j = next
+		}
 	}
-	return out
+	return list
 }
 
 // sortRuns sorts what consists of few sorted runs, by merging them. The order of equals stays.

@@ -61,7 +61,8 @@ type derived struct {
 }
 
 // difference is what a derived has that the one before it had not, and what it has not any more. What stands in both lists under one
-// key is another object, or one with another number of replicas of its own.
+// key is another object, or one with another number of replicas of its own. What came is in the order of the keys, pods first, but for
+// those of the same object, which stand last.
 type difference struct {
 	came, gone []*workload
 	offered    []*offer

@@ -106,9 +106,34 @@ func (c *step) observe() {
 			c.looks.edit()[i].settled = false
 		}
 	}
+	c.overlook(t)
 	slices.SortFunc(c.strays, func(a, b stray) int {
 		return cmp.Or(strings.Compare(a.minion, b.minion), strings.Compare(a.status.ID, b.status.ID))
 	})
+}
+
+// overlook forgets what was seen on minions that have bindings and that this step's input does not have. There are none in a fleet that
+// is served.
+func (c *step) overlook(t *bindingTable) {
+	bound := 0
+	for _, m := range c.roster.numbers {
+		if m >= 0 {
+			bound++
+		}
+	}
+	if bound == len(t.minions.sorted) {
+		return
+	}
+	for _, m := range t.minions.sorted {
+		if c.roster.find(t.minions.keys[m]) >= 0 {
+			continue
+		}
+		c.looks.edit()[m] = look{}
+		for _, n := range t.minions.lists[m] {
+			c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure
+			c.changed[t.owner[n]] = true
+		}
+	}
 }
 
 // join joins a minion's report with its bindings, by list. It tells whether all is bound, and all in Run is ready.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"reconciler/schema"
 )
@@ -121,7 +122,7 @@ func (c *step) changeRecords() {
 			c.forget(k)
 		}
 	}
-	c.record(c.of.workloads, c.of.offers)
+	c.record(slices.Concat(c.of.pods, c.of.rcs), c.of.offers) // in the order of a difference
 }
 
 // record notes that workloads and services are declared as they are.

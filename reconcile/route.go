@@ -182,7 +182,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	var endpoints, owners []int32
 	for i, offer := range c.of.offers {
 		was = startAt(was, offer)
-		if recorded && len(was) > 0 && was[0].offer == offer && (len(c.touched) == 0 || !c.touched[offer.name]) && !serving.namespaces[offer.key.Namespace] {
+		if recorded && len(was) > 0 && was[0].offer == offer && (len(c.touched) == 0 || !c.touched[offer.name]) && !serving.namespaces[offer.key.Namespace] && len(c.of.selected[i]) > 0 {
 			owners = c.resting(owners[:0], c.of.selected[i])
 			if unchanged(&was[0], t, was[0].portal, owners) {
 				out, is.of = append(out, was[0].routes...), append(is.of, was[0])
