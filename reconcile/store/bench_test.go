@@ -14,7 +14,7 @@ func Benchmark150000(b *testing.B) {
 	b.Run("first save", func(b *testing.B) {
 		for b.Loop() {
 			state.Sequence++
-			s.head = head{} // as if nothing was there
+			s.head, s.cuts = head{}, cuts{} // as if nothing was there
 			save(b, s, state)
 		}
 	})

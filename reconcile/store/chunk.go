@@ -86,8 +86,38 @@ type item[T any] struct {
 	Value T      `json:"v"`
 }
 
-// cut encodes a state.
-func cut(s reconcile.State) ([]plain, error) {
+// kept remembers how the items of a section were cut for the last save, by the key of each chunk's first item: a chunk of the same
+// items, which nobody changes, is not encoded again. The zero value remembers nothing.
+type kept[T comparable] map[string]keptChunk[T]
+
+type keptChunk[T comparable] struct {
+	items []item[T]
+	last  bool // it was cut because there were no more
+	hash  [sha256.Size]byte
+}
+
+// find is what the first of some items were cut to, as far as that is remembered.
+func (k kept[T]) find(items []item[T]) (c keptChunk[T], ok bool) {
+	c, ok = k[items[0].Key]
+	n := len(c.items)
+	return c, ok && n <= len(items) && (!c.last || n == len(items)) && slices.Equal(c.items, items[:n])
+}
+
+// cuts remembers all sections but the smaller ones.
+type cuts struct {
+	pods        kept[*schema.Pod]
+	services    kept[*schema.Service]
+	controllers kept[*schema.ReplicationController]
+	endpoints   kept[*schema.Endpoints]
+	configMaps  kept[*schema.ConfigMap]
+	secrets     kept[*schema.Secret]
+	positions   kept[schema.Position]
+	bindings    kept[*reconcile.Binding]
+	objects     kept[reconcile.Record]
+}
+
+// cut encodes a state. A chunk that was remembered has a hash alone. The second value is to be remembered.
+func cut(s reconcile.State, was cuts) ([]plain, cuts, error) {
 	rest := s
 	rest.Bindings, rest.Objects, rest.Minions, rest.Resting, rest.Accepted = reconcile.Bindings{}, nil, nil, nil, nil
 	set := s.Accepted
@@ -100,27 +130,40 @@ func cut(s reconcile.State) ([]plain, error) {
 	for a, t := range s.Resting {
 		resting[a.String()] = t
 	}
+	var is cuts
 	jobs := []func() ([]plain, error){
 		func() ([]plain, error) { return cutItems(sectionRest, []item[reconcile.State]{{Value: rest}}) },
-		func() ([]plain, error) { return cutItems(sectionPods, objects(set.Pods)) },
-		func() ([]plain, error) { return cutItems(sectionServices, objects(set.Services)) },
-		func() ([]plain, error) { return cutItems(sectionControllers, objects(set.ReplicationControllers)) },
-		func() ([]plain, error) { return cutItems(sectionEndpoints, objects(set.Endpoints)) },
-		func() ([]plain, error) { return cutItems(sectionConfigMaps, objects(set.ConfigMaps)) },
-		func() ([]plain, error) { return cutItems(sectionSecrets, objects(set.Secrets)) },
+		func() ([]plain, error) { return recut(sectionPods, objects(set.Pods), was.pods, &is.pods) },
+		func() ([]plain, error) {
+			return recut(sectionServices, objects(set.Services), was.services, &is.services)
+		},
+		func() ([]plain, error) {
+			return recut(sectionControllers, objects(set.ReplicationControllers), was.controllers, &is.controllers)
+		},
+		func() ([]plain, error) {
+			return recut(sectionEndpoints, objects(set.Endpoints), was.endpoints, &is.endpoints)
+		},
+		func() ([]plain, error) {
+			return recut(sectionConfigMaps, objects(set.ConfigMaps), was.configMaps, &is.configMaps)
+		},
+		func() ([]plain, error) {
+			return recut(sectionSecrets, objects(set.Secrets), was.secrets, &is.secrets)
+		},
 		func() ([]plain, error) { return cutItems(sectionNamespaces, objects(set.Namespaces)) },
 		func() ([]plain, error) { return cutItems(sectionNodes, objects(set.Nodes)) },
 		func() ([]plain, error) { return cutItems(sectionClusters, objects(set.Clusters)) },
 		func() ([]plain, error) { return cutItems(sectionPolicies, objects(set.Policies)) },
-		func() ([]plain, error) { return cutItems(sectionPositions, sorted(set.Positions)) },
+		func() ([]plain, error) {
+			return recut(sectionPositions, sorted(set.Positions), was.positions, &is.positions)
+		},
 		func() ([]plain, error) {
 			items := make([]item[*reconcile.Binding], 0, s.Bindings.Len())
 			for b := range s.Bindings.All() { // by minion, then id
 				items = append(items, item[*reconcile.Binding]{b.ID, b})
 			}
-			return cutItems(sectionBindings, items)
+			return recut(sectionBindings, items, was.bindings, &is.bindings)
 		},
-		func() ([]plain, error) { return cutItems(sectionObjects, sorted(s.Objects)) },
+		func() ([]plain, error) { return recut(sectionObjects, sorted(s.Objects), was.objects, &is.objects) },
 		func() ([]plain, error) { return cutItems(sectionMinions, sorted(s.Minions)) },
 		func() ([]plain, error) { return cutItems(sectionResting, sorted(resting)) },
 	}
@@ -132,10 +175,10 @@ func cut(s reconcile.State) ([]plain, error) {
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return nil, err
+			return nil, cuts{}, err
 		}
 	}
-	return slices.Concat(results...), nil
+	return slices.Concat(results...), is, nil
 }
 
 func objects[T interface{ Key() schema.Key }](list []T) []item[T] {
@@ -158,27 +201,56 @@ func sorted[T any](m map[string]T) []item[T] {
 // cutItems encodes items in chunks.
 func cutItems[T any](s section, items []item[T]) ([]plain, error) {
 	var out []plain
-	var b []byte
+	for len(items) > 0 {
+		p, n, err := cutChunk(s, items)
+		if err != nil {
+			return nil, err
+		}
+		out, items = append(out, p), items[n:]
+	}
+	return out, nil
+}
+
+// recut is cutItems where something may be remembered, and tells what is to be.
+func recut[T comparable](s section, items []item[T], was kept[T], is *kept[T]) ([]plain, error) {
+	*is = make(kept[T], len(was))
+	var out []plain
+	for len(items) > 0 {
+		c, ok := was.find(items)
+		p, n := plain{section: s, hash: c.hash}, len(c.items)
+		if !ok {
+			var err error
+			if p, n, err = cutChunk(s, items); err != nil {
+				return nil, err
+			}
+		}
+		(*is)[items[0].Key] = keptChunk[T]{items[:n:n], n == len(items), p.hash}
+		out, items = append(out, p), items[n:]
+	}
+	return out, nil
+}
+
+// cutChunk encodes as many items as belong in one chunk, and tells how many that are.
+func cutChunk[T any](s section, items []item[T]) (p plain, n int, err error) {
+	b := []byte{'['}
 	for i, it := range items {
 		enc, err := json.Marshal(it)
 		if err != nil {
-			return nil, fmt.Errorf("encode %s %q: %w", s, it.Key, err)
+			return plain{}, 0, fmt.Errorf("encode %s %q: %w", s, it.Key, err)
 		}
-		if b == nil {
-			b = []byte{'['}
-		} else {
+		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(b, enc...)
 		h := fnv.New32a()
 		h.Write([]byte(it.Key))
 		if i == len(items)-1 || len(b) > chunkSize || h.Sum32()%chunkItems == 0 {
-			b = append(b, ']')
-			out = append(out, plain{s, b, hashChunk(s, b)})
-			b = nil
+			n = i + 1
+			break
 		}
 	}
-	return out, nil
+	b = append(b, ']')
+	return plain{s, b, hashChunk(s, b)}, n, nil
 }
 
 // join decodes a state. Its maps are never nil.

@@ -59,7 +59,7 @@ func partKey(id string, part int) string { return keyChunks + id + "/" + strconv
 func (s *Store) Load(ctx context.Context) (state reconcile.State, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known = false
+	s.known, s.cuts = false, cuts{}
 	for attempt := 1; ; attempt++ {
 		state, ok, err = s.load(ctx)
 		// The moment that was read may be compacted away meanwhile; then there is a newer one.
@@ -161,7 +161,7 @@ func (s *Store) Save(ctx context.Context, state reconcile.State) error {
 }
 
 func (s *Store) save(ctx context.Context, state reconcile.State) error {
-	chunks, err := cut(state)
+	chunks, cuts, err := cut(state, s.cuts)
 	if err != nil {
 		return err
 	}
@@ -173,6 +173,9 @@ func (s *Store) save(ctx context.Context, state reconcile.State) error {
 		if old, ok := has[c.id()]; ok {
 			next.Chunks = append(next.Chunks, old)
 			continue
+		}
+		if p.json == nil {
+			return fmt.Errorf("section %q: a chunk that was kept is not listed any more", p.section)
 		}
 		parts, err := pack(p.json)
 		if err != nil {
@@ -200,7 +203,7 @@ func (s *Store) save(ctx context.Context, state reconcile.State) error {
 	if err != nil {
 		return err
 	}
-	s.head, s.rev = next, rev
+	s.head, s.rev, s.cuts = next, rev, cuts
 	return nil
 }
 

@@ -45,6 +45,7 @@ type Store struct {
 	known bool       // head and rev are what etcd holds, as far as this store knows
 	head  head       // last loaded or saved; zero if there is none
 	rev   int64      // mod revision of the head; 0 if there is none
+	cuts  cuts       // how what head lists was cut; zero if nothing was saved since it was loaded
 
 	// fault, if not nil, is asked before each write of a save. Only tests set it.
 	fault func(step string) error
