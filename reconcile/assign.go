@@ -93,22 +93,16 @@ func (c *step) makeInstances() {
 	if t == nil {
 		return
 	}
-	var unknown []int32
+	specs, demands := make(map[*schema.PodSpec][]byte, len(c.busy)), map[*schema.PodSpec]*place.Demand{}
+	for _, w := range c.busy {
+		specs[w.spec] = w.json
+	}
 	for _, m := range t.minions.sorted {
 		if t.assigned[m] == nil {
-			unknown = append(unknown, m)
-		}
-	}
-	if len(unknown) == 0 {
-		return
-	}
-	t = c.edit()
-	inParallel(len(unknown), func(from, to int) {
-		specs, demands := map[*schema.PodSpec][]byte{}, map[*schema.PodSpec]*place.Demand{}
-		for _, m := range unknown[from:to] {
+			t = c.edit()
 			t.assigned[m], t.holds[m] = t.instances(m, specs), t.sumUp(m, demands)
 		}
-	})
+	}
 }
 
 // instances are those of a minion, by id.

@@ -14,7 +14,8 @@ type workload struct {
 	name        string        // key as text
 	object      schema.Object // as it is declared
 	spec        *schema.PodSpec
-	hash        string // of spec
+	json        []byte // canonical, of spec
+	hash        string // of that
 	labels      map[string]string
 	annotations map[string]string // of its pods
 	controller  string            // its name; "" for a pod
@@ -130,16 +131,15 @@ func (d *derived) look(before *derived, x *difference) {
 			return note(was, r, &workload{spec: &t.Spec, labels: t.Labels, annotations: withMinReady(t.Annotations, r.Spec.MinReadySeconds), controller: r.Name,
 				rolls: r.Annotations, replicas: r.Spec.Count(), rollback: r.Annotations[schema.AnnotationRollback]})
 		}, left)
-	inParallel(len(x.came), func(from, to int) {
-		for _, w := range x.came[from:to] {
-			w.look()
-		}
-	})
+	for _, w := range x.came {
+		w.look()
+	}
 }
 
 // look works out what is asked of a workload often.
 func (w *workload) look() {
-	w.name, w.hash, w.onLoss, w.ruled = w.key.String(), w.spec.Hash(), whenLostOf(w.object), ruled(w.spec)
+	w.name, w.json, w.onLoss, w.ruled = w.key.String(), w.spec.CanonicalJSON(), whenLostOf(w.object), ruled(w.spec)
+	w.hash = schema.HashBytes(w.json)
 	v, ok := w.annotations[AnnotationMinReady]
 	w.odd = ok && !validMinReady(v)
 	has := func(annotation string) bool {

@@ -127,38 +127,26 @@ func (c *step) changeRecords() {
 
 // record notes that workloads and services are declared as they are.
 func (c *step) record(workloads []*workload, offers []*offer) {
-	hashes := make([]string, len(workloads)+len(offers))
-	at := func(i int) (name string, object schema.Object) {
-		if i < len(workloads) {
-			return workloads[i].name, workloads[i].object
-		}
-		o := offers[i-len(workloads)]
-		return o.name, o.service
+	for _, w := range workloads {
+		c.recordOne(w.name, w.object)
 	}
-	inParallel(len(hashes), func(from, to int) {
-		for i := from; i < to; i++ {
-			_, o := at(i)
-			b, err := json.Marshal(o)
-			if err != nil {
-				panic("reconcile: marshal object: " + err.Error())
-			}
-			hashes[i] = schema.HashBytes(b)
-		}
-	})
-	for i, h := range hashes {
-		name, o := at(i)
-		c.recordOne(name, o, h)
+	for _, o := range offers {
+		c.recordOne(o.name, o.service)
 	}
 }
 
-// recordOne notes that an object is declared with a hash.
-func (c *step) recordOne(name string, object schema.Object, hash string) {
+// recordOne notes that an object is declared as it is.
+func (c *step) recordOne(name string, object schema.Object) {
 	r, ok := c.st.Objects[name]
+	b, err := json.Marshal(object)
+	if err != nil {
+		panic("reconcile: marshal object: " + err.Error())
+	}
 	if !ok {
 		r = Record{UID: c.uid(), Created: c.now}
 	}
-	if hash != r.Hash {
-		r.Hash = hash
+	if h := schema.HashBytes(b); h != r.Hash {
+		r.Hash = h
 		r.Version = c.next()
 		c.blameRecord(&r, object)
 	} else if ok {
