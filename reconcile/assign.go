@@ -109,7 +109,7 @@ func (c *step) makeInstances() {
 func (t *bindingTable) instances(m int32, specs map[*schema.PodSpec][]byte) []assignment.Instance {
 	out := make([]assignment.Instance, 0, len(t.minions.lists[m]))
 	for _, n := range t.minions.lists[m] {
-		b := t.all[n]
+		b := t.at(n)
 		spec := specs[b.Spec]
 		if spec == nil {
 			spec = b.Spec.CanonicalJSON()

@@ -21,9 +21,7 @@ type Bindings struct{ t *bindingTable }
 
 // bindingTable is dense: a binding has a number as long as it is there, and its minion and its owner have theirs.
 type bindingTable struct {
-	all      []*Binding     // by number; nil is free
-	owner    []int32        // by number: that of its owner
-	minion   []int32        // by number: that of its minion
+	bound    paged[bound]   // by number
 	leaving  map[int32]bool // in Drain or Stop
 	free     []int32
 	count    int
@@ -34,6 +32,12 @@ type bindingTable struct {
 	minions  index[string]     // each sorted by id
 	owners   index[schema.Key] // each from old to new
 	edition  *edition          // nil: it is shared, and not to be changed
+}
+
+// bound is a binding with the numbers of its owner and its minion; nil is free.
+type bound struct {
+	*Binding
+	owner, minion int32
 }
 
 // token is something that is different from all others.
@@ -78,7 +82,7 @@ func (s Bindings) Len() int {
 // Get is the binding with an id, nil if there is none.
 func (s Bindings) Get(id string) *Binding {
 	if n, ok := s.number(id); ok {
-		return s.t.all[n]
+		return s.t.at(n)
 	}
 	return nil
 }
@@ -91,7 +95,7 @@ func (s Bindings) All() iter.Seq[*Binding] {
 		}
 		for _, m := range s.t.minions.sorted {
 			for _, n := range s.t.minions.lists[m] {
-				if !yield(s.t.all[n]) {
+				if !yield(s.t.at(n)) {
 					return
 				}
 			}
@@ -106,7 +110,7 @@ func (s Bindings) On(minion string) iter.Seq[*Binding] {
 			return
 		}
 		for _, n := range s.t.minions.of(minion) {
-			if !yield(s.t.all[n]) {
+			if !yield(s.t.at(n)) {
 				return
 			}
 		}
@@ -120,7 +124,7 @@ func (s Bindings) Of(owner schema.Key) iter.Seq[*Binding] {
 			return
 		}
 		for _, n := range s.t.owners.of(owner) {
-			if !yield(s.t.all[n]) {
+			if !yield(s.t.at(n)) {
 				return
 			}
 		}
@@ -268,7 +272,7 @@ func (t *bindingTable) edit() *bindingTable {
 		return out
 	}
 	out := *t
-	out.all, out.owner, out.minion, out.free, out.leaving = slices.Clone(t.all), slices.Clone(t.owner), slices.Clone(t.minion), slices.Clone(t.free), maps.Clone(t.leaving)
+	out.bound, out.free, out.leaving = t.bound.edit(), slices.Clone(t.free), maps.Clone(t.leaving)
 	out.assigned, out.holds = slices.Clone(t.assigned), slices.Clone(t.holds)
 	out.ids = t.ids.edit()
 	out.minions, out.owners = t.minions.edit(), t.owners.edit()
@@ -280,22 +284,23 @@ func (t *bindingTable) edit() *bindingTable {
 func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 	k := owner(b.Namespace, b.Pod, b.Controller)
 	if n, ok := t.number(b.ID); ok {
-		if old := t.all[n]; old.Minion == b.Minion && t.owners.keys[t.owner[n]] == k && old.Created.Equal(b.Created) {
+		x := t.bound.at(n)
+		if old := x.Binding; old.Minion == b.Minion && t.owners.keys[x.owner] == k && old.Created.Equal(b.Created) {
 			t.note(n, b)
 			if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
 				t.renew()
 			}
 			if old.Phase != b.Phase || old.Spec != b.Spec || old.Fence != b.Fence {
-				t.assigned[t.minion[n]] = nil
+				t.assigned[x.minion] = nil
 			}
 			if old.Spec != b.Spec {
-				t.holds[t.minion[n]] = nil
+				t.holds[x.minion] = nil
 			}
 			if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving != b.Serving || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
-				t.minions.touch(t.minion[n], &t.edition.minions)
-				t.owners.touch(t.owner[n], &t.edition.owners)
+				t.minions.touch(x.minion, &t.edition.minions)
+				t.owners.touch(x.owner, &t.edition.owners)
 			}
-			t.all[n] = b // a later version of the same keeps its place: nothing else changes while it is there
+			t.bound.change(n).Binding = b // a later version of the same keeps its place: nothing else changes while it is there
 			return n, false
 		}
 		t.drop(b.ID)
@@ -303,29 +308,33 @@ func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 		added = true
 	}
 	var n int32
+	var x *bound
 	if last := len(t.free) - 1; last >= 0 {
 		n, t.free = t.free[last], t.free[:last]
-		t.all[n] = b
+		x = t.bound.change(n)
 	} else {
-		n = int32(len(t.all))
-		t.all, t.owner, t.minion = append(t.all, b), append(t.owner, 0), append(t.minion, 0)
+		x, n = t.bound.push()
 	}
+	x.Binding = b
 	t.note(n, b)
 	t.count++
 	t.ids.add(hashString(b.ID), n)
-	t.minion[n] = t.minions.add(b.Minion, maybe, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.all[x].ID, t.all[y].ID) }, strings.Compare)
+	x.minion = t.minions.add(b.Minion, maybe, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.at(x).ID, t.at(y).ID) }, strings.Compare)
 	for len(t.assigned) < len(t.minions.keys) {
 		t.assigned, t.holds = append(t.assigned, nil), append(t.holds, nil)
 	}
-	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
+	t.assigned[x.minion], t.holds[x.minion] = nil, nil
 	t.renew()
-	t.owner[n] = t.owners.add(k, t.owners.last, n, &t.edition.owners, func(x, y int32) int { return t.all[x].compareAge(t.all[y]) }, nil)
+	x.owner = t.owners.add(k, t.owners.last, n, &t.edition.owners, func(x, y int32) int { return t.at(x).compareAge(t.at(y)) }, nil)
 	return n, added
 }
 
+// at is the binding with a number, nil if that is free.
+func (t *bindingTable) at(n int32) *Binding { return t.bound.at(n).Binding }
+
 // number is that of a binding.
 func (t *bindingTable) number(id string) (int32, bool) {
-	return t.ids.find(hashString(id), func(n int32) bool { return t.all[n].ID == id })
+	return t.ids.find(hashString(id), func(n int32) bool { return t.at(n).ID == id })
 }
 
 // renew makes the token another.
@@ -353,13 +362,13 @@ func (t *bindingTable) drop(id string) {
 	if !ok {
 		return
 	}
-	b := t.all[n]
+	x := *t.bound.at(n)
 	t.ids.remove(hashString(id), func(i int32) bool { return i == n })
 	t.renew()
-	t.assigned[t.minion[n]], t.holds[t.minion[n]] = nil, nil
-	t.minions.remove(b.Minion, n, &t.edition.minions)
-	t.owners.remove(t.owners.keys[t.owner[n]], n, &t.edition.owners)
-	t.all[n] = nil
+	t.assigned[x.minion], t.holds[x.minion] = nil, nil
+	t.minions.remove(x.Minion, n, &t.edition.minions)
+	t.owners.remove(t.owners.keys[x.owner], n, &t.edition.owners)
+	t.bound.change(n).Binding = nil
 	delete(t.leaving, n)
 	t.free = append(t.free, n)
 	t.count--

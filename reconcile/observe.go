@@ -70,7 +70,7 @@ func (c *step) observe() {
 	if was == nil || was.now.After(c.now) || was.minReady != c.in.Settings.MinReady {
 		was = &sight{}
 	}
-	c.seenAt, c.readiness, c.looks = carry(was.seenAt, len(t.all)), carry(was.readiness, len(t.all)), carry(was.minions, len(t.minions.keys))
+	c.seenAt, c.readiness, c.looks = carry(was.seenAt, t.bound.n), carry(was.readiness, t.bound.n), carry(was.minions, len(t.minions.keys))
 	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady}
 	c.changed = make([]bool, len(t.owners.keys))
 	c.roster.renumber(c.st.Bindings.t)
@@ -92,12 +92,12 @@ func (c *step) observe() {
 			seenAt, readiness := c.seenAt.edit(), c.readiness.edit()
 			for _, n := range list {
 				seenAt[n], readiness[n] = 0, unsure
-				c.changed[t.owner[n]] = true
+				c.changed[t.bound.at(n).owner] = true
 			}
 		}
 		if m.Report == nil {
 			for _, n := range list {
-				c.readiness.edit()[n] = readinessOf(t.all[n].Serving && !lost)
+				c.readiness.edit()[n] = readinessOf(t.at(n).Serving && !lost)
 				c.looks.edit()[i].settled = false
 			}
 			continue
@@ -131,7 +131,7 @@ func (c *step) overlook(t *bindingTable) {
 		c.looks.edit()[m] = look{}
 		for _, n := range t.minions.lists[m] {
 			c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure
-			c.changed[t.owner[n]] = true
+			c.changed[t.bound.at(n).owner] = true
 		}
 	}
 }
@@ -144,7 +144,7 @@ func (c *step) join(t *bindingTable, name string, m *Minion, lost bool, list []i
 		s := &m.Report.Instances[j]
 		n, known := int32(0), false
 		for ; i < len(list); i++ {
-			if order := strings.Compare(t.all[list[i]].ID, s.ID); order >= 0 {
+			if order := strings.Compare(t.at(list[i]).ID, s.ID); order >= 0 {
 				known = order == 0
 				break
 			}
@@ -156,7 +156,7 @@ func (c *step) join(t *bindingTable, name string, m *Minion, lost bool, list []i
 			settled = false
 			continue
 		}
-		if b := t.all[n]; b.Minion == name {
+		if b := t.at(n); b.Minion == name {
 			c.seenAt.edit()[n] = int32(j + 1)
 			if b.Phase == assignment.Run {
 				ready := !lost && c.upLongEnough(b, s, m.Reported)

@@ -22,7 +22,7 @@ func (c *step) observed(n int32) *assignment.InstanceStatus {
 	if int(n) >= len(c.seenAt.list) || c.seenAt.list[n] == 0 {
 		return nil
 	}
-	return &c.looks.list[c.st.Bindings.t.minion[n]].report.Instances[c.seenAt.list[n]-1]
+	return &c.looks.list[c.st.Bindings.t.bound.at(n).minion].report.Instances[c.seenAt.list[n]-1]
 }
 
 // nowObserved notes what a minion reports of an instance that has a binding since this step.

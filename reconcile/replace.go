@@ -214,7 +214,7 @@ func (c *step) unrested(do func(n int32, b *Binding)) {
 			continue
 		}
 		for _, n := range list {
-			do(n, t.all[n])
+			do(n, t.at(n))
 		}
 	}
 }
@@ -222,7 +222,7 @@ func (c *step) unrested(do func(n int32, b *Binding)) {
 // began tells whether a binding was there before this step.
 func (c *step) began(n int32, b *Binding) bool {
 	t := c.in.State.Bindings.t
-	return t != nil && int(n) < len(t.all) && t.all[n] != nil && t.all[n].ID == b.ID
+	return t != nil && int(n) < t.bound.n && t.at(n) != nil && t.at(n).ID == b.ID
 }
 
 // explain says how the declared spec differs from an instance's.

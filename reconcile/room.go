@@ -45,7 +45,7 @@ func (c *step) room() *place.Fleet {
 		for _, m := range t.minions.sorted {
 			if i := c.fleet.Index(t.minions.keys[m]); i >= 0 {
 				for _, n := range t.minions.lists[m] {
-					d := held(t.all[n])
+					d := held(t.at(n))
 					c.fleet.TakeAt(i, &d)
 				}
 			}
@@ -95,7 +95,7 @@ func (c *step) sum(m int32) *hold {
 func (t *bindingTable) sumUp(m int32, reserved map[*schema.PodSpec]*place.Demand) *hold {
 	h := &hold{}
 	for _, n := range t.minions.lists[m] {
-		b := t.all[n]
+		b := t.at(n)
 		d := reserved[b.Spec]
 		if d == nil {
 			of := held(b)

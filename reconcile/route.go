@@ -235,7 +235,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 			var spec *schema.PodSpec
 			var port uint16
 			for _, n := range endpoints {
-				b := t.all[n]
+				b := t.at(n)
 				if b.Spec != spec {
 					spec, port = b.Spec, targetPort(p, b.Spec)
 				}
@@ -272,14 +272,14 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		}
 	}
 	if len(written) > 0 {
-		for n, b := range t.all {
-			if b != nil && !b.Routed && written[b.Address] {
-				enter = append(enter, int32(n))
+		for n := range int32(t.bound.n) {
+			if b := t.at(n); b != nil && !b.Routed && written[b.Address] {
+				enter = append(enter, n)
 			}
 		}
 	}
 	for _, n := range enter {
-		if b := *t.all[n]; !b.Routed { // a table has it as an endpoint
+		if b := *t.at(n); !b.Routed { // a table has it as an endpoint
 			b.Routed = true
 			c.put(b)
 		}
@@ -327,7 +327,7 @@ func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrP
 		var spec *schema.PodSpec
 		ports := false
 		for i, n := range list {
-			b := t.all[n]
+			b := t.at(n)
 			if b.Spec != spec {
 				spec, ports = b.Spec, holdsPorts(b.Spec)
 			}
@@ -366,7 +366,7 @@ func (t *bindingTable) selected(out []int32, o int32, selector map[string]string
 	var labels map[string]string
 	matches := false
 	for _, n := range t.owners.lists[o] {
-		b := t.all[n]
+		b := t.at(n)
 		if !b.Serving {
 			continue
 		}

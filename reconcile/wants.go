@@ -110,7 +110,7 @@ func (c *step) slots() map[string][]string {
 			continue
 		}
 		for _, n := range list {
-			b := t.all[n]
+			b := t.at(n)
 			s := slot(b.Namespace, b.Pod, b.Controller)
 			out[s] = append(out[s], b.ID)
 		}

@@ -121,8 +121,8 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 		clear(c.numbersSeen)
 	}
 	for _, n := range list {
-		b := t.all[n]
-		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !c.looks.list[t.minion[n]].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
+		b := t.at(n)
+		if b.Phase != assignment.Run || !b.Serving || b.Hash != w.hash || !c.looks.list[t.bound.at(n).minion].calm || !sameMap(b.Labels, w.labels) || !sameMap(b.Annotations, w.annotations) || !c.readyAt(n, b) {
 			return false
 		}
 		if w.controller == "" {
@@ -183,7 +183,7 @@ func (c *step) leavingIDs() []string {
 	}
 	ids := make([]string, 0, len(t.leaving))
 	for n := range t.leaving {
-		ids = append(ids, t.all[n].ID)
+		ids = append(ids, t.at(n).ID)
 	}
 	slices.SortFunc(ids, strings.Compare)
 	return ids
