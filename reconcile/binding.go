@@ -109,35 +109,6 @@ func (c *step) spot(on int) *spot {
 	return s
 }
 
-// variables are the service variables of a namespace.
-type variables struct {
-	list []schema.EnvVar
-	size int // in bytes
-}
-
-// variables are those of a namespace as they are now.
-func (c *step) variables(namespace string) variables {
-	if env, ok := c.env[namespace]; ok {
-		return env
-	}
-	var all []schema.ServiceAddress
-	for _, o := range within(c.of.offers, namespace) {
-		s := c.inForce(o.service)
-		if s == nil {
-			continue
-		}
-		if p := c.st.Objects[s.Key().String()].Portal; p.IsValid() {
-			all = append(all, schema.ServiceAddress{Name: s.Name, Selector: s.Spec.Selector, Portal: p, Ports: s.Spec.Ports})
-		}
-	}
-	env := variables{list: schema.ServiceVariables(all)}
-	for _, e := range env.list {
-		env.size += len(e.Name) + len(e.Value) + 2
-	}
-	c.env[namespace] = env
-	return env
-}
-
 // agentNeeds is what a pod needs of its minion's agent.
 func agentNeeds(s *schema.PodSpec) []schema.Feature {
 	return slices.DeleteFunc(s.Needs(), func(f schema.Feature) bool { return slices.Contains(schema.PlanFeatures, f) })

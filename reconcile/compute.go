@@ -385,7 +385,7 @@ func (c *step) finish() Plan {
 	c.sight.seenAt, c.sight.readiness, c.sight.minions = c.seenAt.list, c.readiness.list, c.looks.list
 	c.sight.of, c.sight.owners, c.sight.resting = c.of, c.owners, c.atRest.list
 	c.sight.records, c.sight.roster, c.sight.misplaced = c.st.Objects, c.roster, c.misplaced
-	c.sight.ruledBefore = c.ruledBefore()
+	c.sight.ruledBefore, c.sight.env = c.ruledBefore(), c.variablesKept()
 	c.roster.before = nil
 	c.st.sight = c.sight
 	if len(c.st.Resting) == 0 {

@@ -27,6 +27,7 @@ type sight struct {
 	roster      *roster
 	misplaced   bool // a minion reports an address that it cannot have
 	peers       *peers
+	env         map[string]variables // of namespaces that were asked for, as services were then
 	told        *told
 }
 
