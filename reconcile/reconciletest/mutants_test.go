@@ -24,7 +24,7 @@ var mutants = []struct{ rule, file, from, to string }{
 	{"an instance is forgotten when its minion reports without it", "reconcile/withdraw.go",
 		"m.Report == nil || m.Reported.Before(b.Since) || ", "m.Reported.IsZero() && false || "},
 	{"a minion that has not reported is not an empty one", "reconcile/observe.go",
-		"readinessOf(t.all[n].Serving && !lost)", "readinessOf(false)"},
+		"readinessOf(t.at(n).Serving && !lost)", "readinessOf(false)"},
 	{"a freed address rests", "reconcile/address.go",
 		"if _, rests := c.st.Resting[address]; rests {", "if false {"},
 	{"no address is given twice", "reconcile/address.go",

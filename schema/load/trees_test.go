@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -126,16 +127,23 @@ func (e gitLikeEntry) ContentHash() string { return e.hash }
 // readsFS counts what is read of a tree.
 type readsFS struct {
 	gitLikeFS
+	mu    sync.Mutex
 	reads map[string]int
 }
 
-func (r readsFS) ReadFile(name string) ([]byte, error) {
+func (r *readsFS) note(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.reads[name]++
+}
+
+func (r *readsFS) ReadFile(name string) ([]byte, error) {
+	r.note(name)
 	return r.gitLikeFS.ReadFile(name)
 }
 
-func (r readsFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	r.reads[name]++
+func (r *readsFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	r.note(name)
 	return r.gitLikeFS.ReadDir(name)
 }
 
@@ -143,7 +151,7 @@ func (r readsFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // the directories above it. Mutant: what is in a directory that no tree has looked into is forgotten.
 func TestWhatIsUnchangedIsNotReadAgain(t *testing.T) {
 	l := newLoader(t, "")
-	in := readsFS{gitLikeFS{fstest.MapFS{}}, map[string]int{}}
+	in := &readsFS{gitLikeFS: gitLikeFS{fstest.MapFS{}}, reads: map[string]int{}}
 	file := func(name string, push int) {
 		in.MapFS[name+".yaml"] = &fstest.MapFile{Data: []byte(strings.NewReplacer("name: a", "name: "+strings.ReplaceAll(name, "/", "-"), "i:1", fmt.Sprintf("i:%d", push)).Replace(pod))}
 	}
