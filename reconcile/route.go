@@ -90,73 +90,14 @@ func (c *step) route() {
 	c.plan.Table = t
 }
 
-// peers are where minions are, and the hash of that.
-type peers struct {
-	decided map[string]Node // that list is of
-	list    []assignment.Peer
-	hash    string
-}
-
-// peers are those of the nodes that are decided about.
-func (c *step) peers() *peers {
-	p := &peers{decided: c.st.Minions}
-	if was := c.in.State.sight; was != nil && was.peers != nil && oneMap(was.peers.decided, c.st.Minions) {
-		p = was.peers
-	} else {
-		add := func(name string, n *Node) {
-			if n.Address.IsValid() {
-				p.list = append(p.list, assignment.Peer{Name: name, Address: n.Address, Network: n.Network})
-			}
-		}
-		if c.roster.complete() {
-			for i, name := range c.roster.names {
-				add(name, &c.roster.nodes[i])
-			}
-		} else { // one that nobody told of in this step
-			for _, name := range slices.Sorted(maps.Keys(c.st.Minions)) {
-				n := c.st.Minions[name]
-				add(name, &n)
-			}
-		}
-		p.hash = hashPeers(p.list)
-	}
-	c.sight.peers = p
-	return p
-}
-
 // sameServices tells whether both are routed alike.
 func sameServices(x, y []netproxy.Service) bool {
-	if len(x) != len(y) {
-		return false
-	}
-	if oneList(x, y) {
-		return true
-	}
-	for i := range x {
-		if !sameService(&x[i], &y[i]) {
-			return false
-		}
-	}
-	return true
+	return oneList(x, y) || slices.EqualFunc(x, y, sameService)
 }
 
-func sameService(a, b *netproxy.Service) bool {
+func sameService(a, b netproxy.Service) bool {
 	return a.Namespace == b.Namespace && a.Name == b.Name && a.PortName == b.PortName && a.Protocol == b.Protocol && a.Port == b.Port &&
 		a.HostPort == b.HostPort && (oneList(a.Addresses, b.Addresses) || slices.Equal(a.Addresses, b.Addresses)) && (oneList(a.Endpoints, b.Endpoints) || slices.Equal(a.Endpoints, b.Endpoints))
-}
-
-// hashPeers tells where minions are.
-func hashPeers(peers []assignment.Peer) string {
-	var b []byte
-	for _, p := range peers {
-		b = append(b, p.Name...)
-		b = append(b, ' ')
-		b = p.Address.AppendTo(b)
-		b = append(b, ' ')
-		b = p.Network.AppendTo(b)
-		b = append(b, '\n')
-	}
-	return schema.HashBytes(b)
 }
 
 // routes lists every service port with its addresses and ready endpoints.
@@ -182,14 +123,13 @@ func (c *step) routes(is *routed) []netproxy.Service {
 	var endpoints, owners []int32
 	for i, offer := range c.of.offers {
 		was = startAt(was, offer)
-		if recorded && len(was) > 0 && was[0].offer == offer && (len(c.touched) == 0 || !c.touched[offer.name]) && !serving.namespaces[offer.key.Namespace] && len(c.of.selected[i]) > 0 {
-			owners = c.resting(owners[:0], c.of.selected[i])
-			if unchanged(&was[0], t, was[0].portal, owners) {
-				out, is.of = append(out, was[0].routes...), append(is.of, was[0])
-				continue
-			}
+		listed := len(was) > 0 && was[0].offer == offer
+		var record Record
+		if listed && recorded && (len(c.touched) == 0 || !c.touched[offer.name]) {
+			record.Portal = was[0].portal
+		} else {
+			record = c.st.Objects[offer.name]
 		}
-		record := c.st.Objects[offer.name]
 		s, missing, selected := offer.service, offer.needs, c.of.selected[i]
 		if record.Kept != nil {
 			if s = kept(s, record.Kept); s == nil {
@@ -204,8 +144,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		}
 		owners = append(c.resting(owners[:0], selected), serving.of(s.Namespace, s.Spec.Selector)...)
 		portal := record.Portal
-		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
-		if len(was) > 0 && was[0].offer == offer && simple && record.Kept == nil && len(selected) > 0 && unchanged(&was[0], t, portal, owners) {
+		if listed && record.Kept == nil && len(selected) > 0 && unchanged(&was[0], t, portal, owners) {
 			out, is.of = append(out, was[0].routes...), append(is.of, was[0])
 			continue
 		}
@@ -263,6 +202,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 				out = append(out, r)
 			}
 		}
+		simple := len(s.Spec.Selector) > 0 && len(s.Spec.ExternalIPs) == 0
 		if simple && record.Kept == nil && len(c.plan.Warnings) == warned && len(c.plan.Changes) == changed {
 			r := routedService{offer: offer, portal: portal, owners: slices.Clone(owners), routes: slices.Clone(out[from:])}
 			for _, o := range owners {
@@ -465,7 +405,7 @@ func (c *step) routeChanges(now []netproxy.Service) {
 	if len(was) == len(now) { // mostly nothing but a few endpoints differ
 		var x, y []netproxy.Service
 		for i := range now {
-			if !sameService(&was[i], &now[i]) {
+			if !sameService(was[i], now[i]) {
 				x, y = append(x, was[i]), append(y, now[i])
 			}
 		}
