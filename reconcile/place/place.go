@@ -67,7 +67,7 @@ type Fleet struct {
 	minions []Minion // sorted by name
 	free    []room   // of each
 	stocks  []stock  // of each
-	scarce  bool     // one of the stocks has ever been less than nothing
+	scarce  bool     // one of the stocks has ever been short
 	next    int      // where the next sample begins
 	pods    *pods
 	classes map[string]*class
@@ -101,7 +101,7 @@ func New(minions []Minion) *Fleet {
 		m := &f.minions[i]
 		l := newLeft(m)
 		f.free[i], f.stocks[i] = l.room, l.stock
-		f.scarce = f.scarce || l.storage < 0
+		f.scarce = f.scarce || l.short()
 		for _, p := range m.Held.Ports {
 			if m.Ports == nil {
 				m.Ports = map[string]bool{}
@@ -144,7 +144,7 @@ func (f *Fleet) Take(minion string, d Demand) {
 func (f *Fleet) TakeAt(i int, d *Demand) {
 	s := &f.stocks[i]
 	f.free[i].take(s, d, 1)
-	f.scarce = f.scarce || s.storage < 0 || s.pids < 0
+	f.scarce = f.scarce || s.short()
 	if len(d.Ports) > 0 {
 		m := &f.minions[i]
 		if m.Ports == nil {

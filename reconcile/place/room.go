@@ -80,6 +80,9 @@ func (s *stock) has(d *Demand) bool {
 	return (!s.measured || d.Storage <= s.storage) && (!s.counted || d.PIDs <= s.pids)
 }
 
+// short tells whether there is too little even for a pod that takes nothing of it.
+func (s *stock) short() bool { return s.measured && s.storage < 0 || s.counted && s.pids < 0 }
+
 // lacks says of what there is too little for a pod, "" if of nothing.
 func (l *left) lacks(d *Demand) string {
 	switch {
