@@ -29,24 +29,21 @@ func (c *step) assign() {
 			is.instances[i] = t.assigned[n]
 		}
 	}
-	if was := c.toldBefore(is); was != nil {
-		is.all = was.all
-		for i, name := range r.names {
-			if oneList(is.instances[i], was.instances[i]) && r.nodes[i].Lease == 0 || !r.known(i) {
-				continue
-			}
-			if oneMap(is.all, was.all) {
-				is.all = maps.Clone(is.all)
-			}
-			is.all[name] = c.assignment(name, &r.nodes[i], is.instances[i])
-		}
-	} else {
+	was := c.toldBefore(is)
+	own := was == nil
+	if own {
 		is.all = make(map[string]assignment.Assignment, len(c.st.Minions))
-		for i, name := range r.names {
-			if r.known(i) {
-				is.all[name] = c.assignment(name, &r.nodes[i], is.instances[i])
-			}
+	} else {
+		is.all = was.all
+	}
+	for i, name := range r.names {
+		if !r.known(i) || was != nil && r.nodes[i].Lease == 0 && oneList(is.instances[i], was.instances[i]) {
+			continue
 		}
+		if !own {
+			is.all, own = maps.Clone(is.all), true
+		}
+		is.all[name] = c.assignment(name, &r.nodes[i], is.instances[i])
 	}
 	c.plan.Assignments = is.all
 	if r.complete() {
