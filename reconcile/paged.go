@@ -5,7 +5,7 @@ import "slices"
 // paged is a list that can be copied in small parts: edit is a copy of which a page is copied once something in it changes.
 type paged[T any] struct {
 	pages []*[perPage]T
-	own   []bool // by page; a shorter list is of pages that are not
+	own   []bool // by page
 	n     int
 }
 
@@ -13,14 +13,13 @@ const perPage = 512
 
 func (p *paged[T]) at(i int32) *T { return &p.pages[i/perPage][i%perPage] }
 
-func (p *paged[T]) edit() paged[T] { return paged[T]{pages: slices.Clone(p.pages), n: p.n} }
+func (p *paged[T]) edit() paged[T] {
+	return paged[T]{slices.Clone(p.pages), make([]bool, len(p.pages)), p.n}
+}
 
 // change is a value, to be changed.
 func (p *paged[T]) change(i int32) *T {
 	page := int(i / perPage)
-	if page >= len(p.own) {
-		p.own = append(p.own, make([]bool, len(p.pages)-len(p.own))...)
-	}
 	if !p.own[page] {
 		mine := *p.pages[page]
 		p.pages[page], p.own[page] = &mine, true
@@ -32,11 +31,7 @@ func (p *paged[T]) change(i int32) *T {
 func (p *paged[T]) push() (*T, int32) {
 	i := int32(p.n)
 	if p.n++; int(i/perPage) == len(p.pages) {
-		p.pages = append(p.pages, new([perPage]T))
-		for len(p.own) < len(p.pages)-1 {
-			p.own = append(p.own, false)
-		}
-		p.own = append(p.own, true)
+		p.pages, p.own = append(p.pages, new([perPage]T)), append(p.own, true)
 	}
 	return p.change(i), i
 }
