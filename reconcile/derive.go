@@ -194,6 +194,11 @@ func (w *workload) Key() schema.Key { return w.key }
 // Key is that of the service.
 func (o *offer) Key() schema.Key { return o.key }
 
+// find tells where the one with a key stands in a sorted list, or would.
+func find[W keyed](sorted []W, k schema.Key) (int, bool) {
+	return slices.BinarySearchFunc(sorted, k, func(w W, k schema.Key) int { return w.Key().Compare(k) })
+}
+
 // in tells where those of a namespace stand in a sorted list of one kind.
 func in[W keyed](sorted []W, namespace string) (from, to int) {
 	at := func(w W, n string) int { return strings.Compare(w.Key().Namespace, n) }
@@ -239,7 +244,7 @@ func (d *derived) count(before *derived, x *difference) {
 		}
 	}
 	for k := range recount {
-		i, ok := slices.BinarySearchFunc(d.rcs, k, func(w *workload, k schema.Key) int { return w.key.Compare(k) })
+		i, ok := find(d.rcs, k)
 		if !ok {
 			continue // it is gone
 		}
@@ -273,7 +278,7 @@ func merge(x, y []*workload) []*workload {
 	for _, w := range x {
 		n := 0 // how many of y are before it
 		if len(x) < len(y)/16 {
-			n, _ = slices.BinarySearchFunc(y, w.key, func(w *workload, k schema.Key) int { return w.key.Compare(k) })
+			n, _ = find(y, w.key)
 		} else {
 			for n < len(y) && y[n].key.Compare(w.key) < 0 {
 				n++
@@ -325,7 +330,7 @@ func (d *derived) offer(before *derived, x *difference) {
 
 // service is the declared service with a key, nil if there is none.
 func (d *derived) service(k schema.Key) *schema.Service {
-	if i, ok := slices.BinarySearchFunc(d.offers, k, func(o *offer, k schema.Key) int { return o.key.Compare(k) }); ok {
+	if i, ok := find(d.offers, k); ok {
 		return d.offers[i].service
 	}
 	return nil
@@ -394,24 +399,14 @@ func (d *derived) choose(before *derived, x *difference) {
 	}
 }
 
-// withLabels lists workloads that have one of a selector's labels: all that it selects are among them.
-func (d *derived) withLabels(namespace string, selector map[string]string) (fewest []int32) {
-	first := true
-	for k, value := range selector {
-		var l []int32
-		if all := d.labelled.get([3]string{namespace, k, value}); all != nil {
-			l = *all
-		}
-		if first || len(l) < len(fewest) {
-			fewest, first = l, false
-		}
-	}
-	return fewest
-}
-
 // selectedBy are the workloads that a service selects.
 func (d *derived) selectedBy(s *schema.Service) (out []int32) {
-	all := d.withLabels(s.Namespace, s.Spec.Selector)
+	all := fewest(s.Namespace, s.Spec.Selector, func(label [3]string) []int32 {
+		if l := d.labelled.get(label); l != nil {
+			return *l
+		}
+		return nil
+	})
 	for n, i := range all {
 		if schema.Selects(s.Spec.Selector, d.numbered[i].labels) {
 			if out != nil {
@@ -432,7 +427,7 @@ func (d *derived) selectedBy(s *schema.Service) (out []int32) {
 
 // list lists the workloads of which something is asked for that few have.
 func (d *derived) list(before *derived, x *difference) {
-	any := func(is func(*workload) bool) bool {
+	differs := func(is func(*workload) bool) bool {
 		return slices.ContainsFunc(x.came, is) || slices.ContainsFunc(x.gone, is)
 	}
 	d.ruled, d.held, d.ported, d.fenced = before.ruled, before.held, before.ported, before.fenced
@@ -446,27 +441,27 @@ func (d *derived) list(before *derived, x *difference) {
 	}
 	isRuled, isFenced := func(w *workload) bool { return w.ruled }, func(w *workload) bool { return w.onLoss == fence }
 	isHeld, isPorted := func(w *workload) bool { return w.held }, func(w *workload) bool { return w.ported }
-	if any(isRuled) {
+	if differs(isRuled) {
 		d.ruled = slices.ContainsFunc(d.workloads, isRuled)
 	}
-	if any(isHeld) {
+	if differs(isHeld) {
 		d.held = all(isHeld)
 	}
-	if any(isPorted) {
+	if differs(isPorted) {
 		d.ported = all(isPorted)
 	}
-	if any(isFenced) {
+	if differs(isFenced) {
 		d.fenced = nil
 		for _, w := range all(isFenced) {
 			d.fenced = append(d.fenced, w.key)
 		}
 	}
-	if before.order != nil || any(func(w *workload) bool { return w.ordered }) {
+	if before.order != nil || differs(func(w *workload) bool { return w.ordered }) {
 		if d.order = orderOf(d); d.order != nil {
 			d.order.inherited = d.inherit()
 		}
 	}
-	if before.groups != nil || any(func(w *workload) bool { return w.grouped }) {
+	if before.groups != nil || differs(func(w *workload) bool { return w.grouped }) {
 		d.groups = groupsOf(d)
 	}
 }

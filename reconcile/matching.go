@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"reconciler/reconcile/assignment"
@@ -69,7 +68,7 @@ func (o *ObjectStatus) say(text string) {
 // warnCounted says of which controllers more pods match than they are to have.
 func (c *step) warnCounted() {
 	for k, all := range c.of.counted {
-		i, _ := slices.BinarySearchFunc(c.set.ReplicationControllers, k, func(r *schema.ReplicationController, k schema.Key) int { return r.Key().Compare(k) })
+		i, _ := find(c.set.ReplicationControllers, k)
 		if n := c.set.ReplicationControllers[i].Spec.Count(); len(all) > n {
 			c.warn("%s is to have %d replicas, and its selector matches more pods in Git: %s, which all run", k, n, keys(all))
 		}
@@ -122,7 +121,7 @@ func (m matchers) of(s *schema.Set, namespace string, labels map[string]string) 
 
 // declares tells whether sorted objects have one with a key.
 func declares[T schema.Object](sorted []T, k schema.Key) bool {
-	_, ok := slices.BinarySearchFunc(sorted, k, func(o T, k schema.Key) int { return o.Key().Compare(k) })
+	_, ok := find(sorted, k)
 	return ok
 }
 
@@ -177,7 +176,7 @@ func (c *step) letGo(p *schema.Pod, by []*schema.ReplicationController, next *sc
 		k := r.Key()
 		stays := declares(next.ReplicationControllers, k)
 		if stays {
-			i, _ := slices.BinarySearchFunc(next.ReplicationControllers, k, func(r *schema.ReplicationController, k schema.Key) int { return r.Key().Compare(k) })
+			i, _ := find(next.ReplicationControllers, k)
 			if _, suspended := c.suspensionOf(k, &next.ReplicationControllers[i].Meta); suspended {
 				continue
 			}

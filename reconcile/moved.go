@@ -207,7 +207,7 @@ func (c *step) betterToKeep(a, b *Binding) bool {
 
 // asksForAnother tells whether a service asks for another portal IP than this: it then is another service.
 func asksForAnother(set *schema.Set, k schema.Key, portal netip.Addr) bool {
-	i, ok := slices.BinarySearchFunc(set.Services, k, func(s *schema.Service, k schema.Key) int { return s.Key().Compare(k) })
+	i, ok := find(set.Services, k)
 	return ok && portal.IsValid() && set.Services[i].Spec.ClusterIP != "" && set.Services[i].Spec.ClusterIP != portal.String()
 }
 

@@ -24,17 +24,22 @@ func (s selection) add(namespace string, labels map[string]string, n int32) {
 
 // of lists those that have one of a selector's labels, in the order in which they were added: all that it selects are among
 // them.
-func (s selection) of(namespace string, selector map[string]string) (fewest []int32) {
+func (s selection) of(namespace string, selector map[string]string) []int32 {
 	if !s.namespaces[namespace] {
 		return nil
 	}
+	return fewest(namespace, selector, func(label [3]string) []int32 { return s.labelled[label] })
+}
+
+// fewest is the shortest of the lists of what has each of a selector's labels, by namespace and label: all that it selects are in it.
+func fewest(namespace string, selector map[string]string, list func(label [3]string) []int32) (out []int32) {
 	first := true
-	for k, value := range selector {
-		if l := s.labelled[[3]string{namespace, k, value}]; first || len(l) < len(fewest) {
-			fewest, first = l, false
+	for k, v := range selector {
+		if l := list([3]string{namespace, k, v}); first || len(l) < len(out) {
+			out, first = l, false
 		}
 	}
-	return fewest
+	return out
 }
 
 // pool is bindings that services select from.
