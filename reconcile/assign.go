@@ -4,8 +4,6 @@ import (
 	"maps"
 
 	"reconciler/reconcile/assignment"
-	"reconciler/reconcile/place"
-	"reconciler/schema"
 )
 
 // told is what minions were told to run by a step.
@@ -90,33 +88,29 @@ func (c *step) makeInstances() {
 	if t == nil {
 		return
 	}
-	specs, demands := make(map[*schema.PodSpec][]byte, len(c.busy)), map[*schema.PodSpec]*place.Demand{}
+	s := c.specs()
 	for _, w := range c.busy {
-		specs[w.spec] = w.json
+		s.add(w.spec).json = w.json
 	}
 	for _, m := range t.minions.sorted {
 		if t.assigned[m] == nil {
 			t = c.edit()
-			t.assigned[m], t.holds[m] = t.instances(m, specs), t.sumUp(m, demands)
+			t.assigned[m], t.holds[m] = t.instances(m, s)
 		}
 	}
 }
 
-// instances are those of a minion, by id.
-func (t *bindingTable) instances(m int32, specs map[*schema.PodSpec][]byte) []assignment.Instance {
-	out := make([]assignment.Instance, 0, len(t.minions.lists[m]))
+// instances are those of a minion, by id, and what they hold.
+func (t *bindingTable) instances(m int32, s *specs) ([]assignment.Instance, *hold) {
+	out, h := make([]assignment.Instance, 0, len(t.minions.lists[m])), &hold{}
 	for _, n := range t.minions.lists[m] {
-		b := t.at(n)
-		spec := specs[b.Spec]
-		if spec == nil {
-			spec = b.Spec.CanonicalJSON()
-			specs[b.Spec] = spec
-		}
-		known := b.Known()
+		b := t.bound.at(n)
+		of, known := s.of(b), b.Known()
+		h.add(of)
 		out = append(out, assignment.Instance{
 			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: known.Pod, Controller: known.Controller, Created: b.Created, Hash: b.Hash,
-			Spec: spec, Address: b.Address, Env: b.Env, Phase: b.Phase, Fence: b.Fence,
+			Spec: of.canonical(), Address: b.Address, Env: b.Env, Phase: b.Phase, Fence: b.Fence,
 		})
 	}
-	return out
+	return out, h
 }

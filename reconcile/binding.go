@@ -189,13 +189,18 @@ func (c *step) ruledBefore() bool {
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
 	l := s.Reserved()
 	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, PIDs: l.PIDs, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
-		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints}
+		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints, Ports: hostPorts(s)}
+	return d
+}
+
+// hostPorts are those of a pod, as place names them.
+func hostPorts(s *schema.PodSpec) (out []string) {
 	for i := range s.Containers {
 		for _, p := range s.Containers[i].Ports {
 			if p.HostPort != 0 {
-				d.Ports = append(d.Ports, fmt.Sprintf("%s/%d", p.Protocol.Proto(), p.HostPort))
+				out = append(out, fmt.Sprintf("%s/%d", p.Protocol.Proto(), p.HostPort))
 			}
 		}
 	}
-	return d
+	return out
 }

@@ -71,40 +71,40 @@ type step struct {
 	looks         carried[look]                        // by number of the minion in the table of bindings
 	found         map[int32]*assignment.InstanceStatus // by number of the binding: of strays that have one since this step
 	strays        []stray
-	wanted        []want                            // see wants; nil until they were asked for
-	rollouts      map[schema.Key]*rollout           // by controller
-	suspended     map[schema.Key]Suspension         // pods and controllers for which nothing is done
-	standing      *standings                        // see waits; nil until something was asked
-	groupsWell    map[string]bool                   // see groupWell
-	blame         *blame                            // of the revision that came into force in this step, if one did
-	was, of       *derived                          // of the sets in force before this step and now
-	diff          *difference                       // of from was
-	ahead         *derived                          // of the set that is about to come into force
-	touched       map[string]bool                   // names of records that this step changed
-	busy          []*workload                       // see findBusy; in the order of their keys
-	moving        map[schema.Key]bool               // their keys
-	owners        []int32                           // by id of the workload, its number as an owner of bindings; -1: it has none
-	restingOwner  []bool                            // by that number: of workloads that are at rest
-	atRest        carried[[]int32]                  // by the same: their bindings
-	numbersSeen   []uint64                          // scratch of restsInFleet
-	slotIDs       map[string][]string               // see slots
-	queue         map[int32][]want                  // still to be decided, by priority
-	reserved      map[*schema.PodSpec]*place.Demand // what pods of a spec hold
-	sight         *sight                            // of this step
-	changed       []bool                            // by number of the owner: one of its instances is on a minion that was looked at
-	portalsToken  *token                            // another if a portal IP changed in this step
-	missing       map[string][]string               // minions that have not acknowledged the withdrawal, by draining instance
-	spots         []*spot                           // by number of the minion in fleet
-	taken         map[string]*hosts                 // pod addresses in use, by minion, of those that were asked for
-	portals       map[netip.Addr]bool               // of records
-	networks      map[netip.Addr]bool               // pod networks of minions
-	nextNetwork   netip.Addr                        // see freeNetwork
-	services      map[string][]lateService          // by namespace; nil where nobody asked
-	nodes         map[string]*schema.Node           // what Git says of minions
-	lowest        *int32                            // see lowPriority
-	slotsWanted   map[string]bool                   // see declared
-	renamed       map[schema.Key]schema.Key         // objects that are known by another key since this step
-	env           map[string]variables              // by namespace, once portal IPs are decided
+	wanted        []want                    // see wants; nil until they were asked for
+	rollouts      map[schema.Key]*rollout   // by controller
+	suspended     map[schema.Key]Suspension // pods and controllers for which nothing is done
+	standing      *standings                // see waits; nil until something was asked
+	groupsWell    map[string]bool           // see groupWell
+	blame         *blame                    // of the revision that came into force in this step, if one did
+	was, of       *derived                  // of the sets in force before this step and now
+	diff          *difference               // of from was
+	ahead         *derived                  // of the set that is about to come into force
+	touched       map[string]bool           // names of records that this step changed
+	busy          []*workload               // see findBusy; in the order of their keys
+	moving        map[schema.Key]bool       // their keys
+	owners        []int32                   // by id of the workload, its number as an owner of bindings; -1: it has none
+	restingOwner  []bool                    // by that number: of workloads that are at rest
+	atRest        carried[[]int32]          // by the same: their bindings
+	numbersSeen   []uint64                  // scratch of restsInFleet
+	slotIDs       map[string][]string       // see slots
+	queue         map[int32][]want          // still to be decided, by priority
+	seenSpecs     *specs                    // see specs
+	sight         *sight                    // of this step
+	changed       []bool                    // by number of the owner: one of its instances is on a minion that was looked at
+	portalsToken  *token                    // another if a portal IP changed in this step
+	missing       map[string][]string       // minions that have not acknowledged the withdrawal, by draining instance
+	spots         []*spot                   // by number of the minion in fleet
+	taken         map[string]*hosts         // pod addresses in use, by minion, of those that were asked for
+	portals       map[netip.Addr]bool       // of records
+	networks      map[netip.Addr]bool       // pod networks of minions
+	nextNetwork   netip.Addr                // see freeNetwork
+	services      map[string][]lateService  // by namespace; nil where nobody asked
+	nodes         map[string]*schema.Node   // what Git says of minions
+	lowest        *int32                    // see lowPriority
+	slotsWanted   map[string]bool           // see declared
+	renamed       map[schema.Key]schema.Key // objects that are known by another key since this step
+	env           map[string]variables      // by namespace, once portal IPs are decided
 }
 
 // stray is an instance of ours that a minion reports and that has no binding.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"reconciler/reconcile/place"
-	"reconciler/schema"
 )
 
 // room is what each minion that pods may be put on has left.
@@ -80,10 +79,7 @@ func (c *step) sum(m int32) *hold {
 	if h := t.holds[m]; h != nil {
 		return h
 	}
-	if c.reserved == nil {
-		c.reserved = map[*schema.PodSpec]*place.Demand{}
-	}
-	h := t.sumUp(m, c.reserved)
+	h := t.sumUp(m, c.specs())
 	// It is kept for later steps, in the copy of this one: others may sum up the same from t at the same time.
 	if own := c.edit(); slices.Equal(own.minions.lists[m], t.minions.lists[m]) {
 		own.holds[m] = h
@@ -91,21 +87,18 @@ func (c *step) sum(m int32) *hold {
 	return h
 }
 
-// sumUp sums up what the bindings of a minion hold. reserved is what pods of a spec hold, as far as is known.
-func (t *bindingTable) sumUp(m int32, reserved map[*schema.PodSpec]*place.Demand) *hold {
+// sumUp sums up what the bindings of a minion hold.
+func (t *bindingTable) sumUp(m int32, s *specs) *hold {
 	h := &hold{}
 	for _, n := range t.minions.lists[m] {
-		b := t.at(n)
-		d := reserved[b.Spec]
-		if d == nil {
-			of := held(b)
-			d = &of
-			reserved[b.Spec] = d
-		}
-		h.ruled = h.ruled || ruled(b.Spec)
-		h.Add(d)
+		h.add(s.of(t.bound.at(n)))
 	}
 	return h
+}
+
+func (h *hold) add(x *ofSpec) {
+	h.Add(&x.held)
+	h.ruled = h.ruled || x.ruled
 }
 
 // crowd are the minions that pods of a workload were on before this step.

@@ -46,13 +46,13 @@ type Held struct {
 	Ports    []string
 }
 
-// Add adds a pod.
-func (h *Held) Add(d *Demand) {
-	h.MilliCPU += d.MilliCPU
-	h.Memory += d.Memory
-	h.Storage += d.Storage
-	h.Pods++
-	h.Ports = append(h.Ports, d.Ports...)
+// Add adds what others hold.
+func (h *Held) Add(o *Held) {
+	h.MilliCPU += o.MilliCPU
+	h.Memory += o.Memory
+	h.Storage += o.Storage
+	h.Pods += o.Pods
+	h.Ports = append(h.Ports, o.Ports...)
 }
 
 // weigh works out how much is left of all that there was.
