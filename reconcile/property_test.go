@@ -23,10 +23,12 @@ func TestProperties(t *testing.T) {
 		w := &world{t: t, fleet: newFleet(), unknown: map[string]bool{}, loose: map[string]bool{}, before: map[string]assignment.Generation{}}
 		w.missing["none:1"], w.crashing["bad:1"] = true, true
 		for i := range rapid.IntRange(1, 4).Draw(t, "minions") {
-			c := assignment.Capacity{MilliCPU: 4000, Memory: int64(rapid.IntRange(5, 12).Draw(t, "memory")) * 100 << 20, Pods: 20}
+			c := assignment.Capacity{MilliCPU: 4000, Memory: int64(rapid.IntRange(5, 12).Draw(t, "memory")) * 100 << 20, Pods: 20,
+				PIDs: rapid.SampledFrom([]int64{0, 300}).Draw(t, "pids"), Storage: rapid.SampledFrom([]int64{0, 300 << 20}).Draw(t, "disk")}
 			a := w.join(fmt.Sprintf("m%d", i+1), c, nil)
+			a.features = []schema.Feature{schema.FeaturePIDLimit, schema.FeatureStorageLimit}
 			if rapid.IntRange(0, 3).Draw(t, "fences") > 0 {
-				a.features = []schema.Feature{schema.FeatureFence}
+				a.features = append(a.features, schema.FeatureFence)
 			}
 			w.act(a)
 		}
@@ -137,6 +139,9 @@ func randomSet(t *rapid.T) *schema.Set {
 	held := func() string {
 		return rapid.SampledFrom([]string{"", "", "", "", "", "", " report=audit"}).Draw(t, "held")
 	}
+	limit := func() string {
+		return rapid.SampledFrom([]string{"", "", "", "", " pids=100", " disk=100"}).Draw(t, "limit")
+	}
 	past := func(names ...string) string {
 		if rapid.IntRange(0, 2).Draw(t, "moved") > 0 {
 			return ""
@@ -151,7 +156,7 @@ func randomSet(t *rapid.T) *schema.Set {
 		case 2: // one that may count as a replica
 			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:r%d", i, image(), i%2)+lost())
 		default:
-			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:p%d", i, image(), i)+lost()+held()+past("Pod/p0", "Pod/p1", "Pod/p2", "ReplicationController/r0"))
+			lines = append(lines, fmt.Sprintf("pod p%d image=%s mem=100 label=name:p%d", i, image(), i)+lost()+held()+limit()+past("Pod/p0", "Pod/p1", "Pod/p2", "ReplicationController/r0"))
 		}
 	}
 	for i := range 2 {
@@ -159,7 +164,7 @@ func randomSet(t *rapid.T) *schema.Set {
 			lines = append(lines, fmt.Sprintf("rc r%d replicas=%d image=%s mem=%d %s %s", i, n, image(), rapid.SampledFrom([]int{0, 100, 200}).Draw(t, "mem"),
 				rapid.SampledFrom([]string{"", "", "surge=0", "surge=2", "surge=50%"}).Draw(t, "surge"),
 				rapid.SampledFrom([]string{"", "", "unavailable=0", "unavailable=1", "unavailable=50%"}).Draw(t, "unavailable"))+
-				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback")+lost()+held()+past("Pod/p0", "ReplicationController/r0", "ReplicationController/r1"))
+				rapid.SampledFrom([]string{"", "", " rollback=off"}).Draw(t, "rollback")+lost()+held()+limit()+past("Pod/p0", "ReplicationController/r0", "ReplicationController/r1"))
 		}
 	}
 	for _, s := range []string{"p0", "r0", "r1"} {
@@ -369,15 +374,17 @@ func (w *world) checkKept(in reconcile.Input, s reconcile.State) {
 	}
 }
 
-// Mutants: bind does not take from the fleet; excludes does not look at host ports; Take does not count memory.
+// Mutants: bind does not take from the fleet; excludes does not look at host ports; Take does not count memory; Held.Add
+// does not count processes.
 func (w *world) checkRoom(s reconcile.State) {
-	memory, ports := map[string]int64{}, map[string]string{}
+	taken, ports := map[string]schema.Resources{}, map[string]string{}
 	for id, b := range s.Bindings.ByID() {
 		// In Prepare it runs only when what it replaces is gone; stopped without Withdrawn it never left Prepare.
 		if b.Phase == assignment.Prepare || b.Phase == assignment.Stop && b.Withdrawn.IsZero() {
 			continue
 		}
-		memory[b.Minion] += b.Spec.Reserved().Memory
+		r, more := taken[b.Minion], b.Spec.Reserved()
+		taken[b.Minion] = schema.Resources{Memory: r.Memory + more.Memory, PIDs: r.PIDs + more.PIDs, Storage: r.Storage + more.Storage}
 		for _, c := range b.Spec.Containers {
 			for _, p := range c.Ports {
 				k := fmt.Sprint(b.Minion, p.HostPort)
@@ -388,9 +395,9 @@ func (w *world) checkRoom(s reconcile.State) {
 			}
 		}
 	}
-	for name, m := range memory {
-		if m > w.agents[name].capacity.Memory {
-			w.t.Fatalf("minion %s has %d of %d MiB", name, m>>20, w.agents[name].capacity.Memory>>20)
+	for name, r := range taken {
+		if c := w.agents[name].capacity; r.Memory > c.Memory || c.PIDs > 0 && r.PIDs > c.PIDs || c.Storage > 0 && r.Storage > c.Storage {
+			w.t.Fatalf("of minion %s more is taken than it has: %+v of %+v", name, r, c)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (s *specs) add(spec *schema.PodSpec) *ofSpec {
 	x := s.all[spec]
 	if x == nil {
 		r := spec.Reserved()
-		x = &ofSpec{place.Held{MilliCPU: r.MilliCPU, Memory: r.Memory, Storage: r.Storage, Pods: 1, Ports: hostPorts(spec)}, ruled(spec), spec, nil}
+		x = &ofSpec{place.Held{MilliCPU: r.MilliCPU, Memory: r.Memory, Storage: r.Storage, PIDs: r.PIDs, Pods: 1, Ports: hostPorts(spec)}, ruled(spec), spec, nil}
 		s.all[spec] = x
 	}
 	return x

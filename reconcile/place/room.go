@@ -32,6 +32,7 @@ func newLeft(m *Minion) left {
 	l.cpu -= m.Held.MilliCPU
 	l.memory -= m.Held.Memory
 	l.storage -= m.Held.Storage
+	l.pids -= m.Held.PIDs
 	l.pods -= int64(m.Held.Pods)
 	l.weigh(&l.stock)
 	return l
@@ -42,6 +43,7 @@ type Held struct {
 	MilliCPU int64
 	Memory   int64
 	Storage  int64
+	PIDs     int64
 	Pods     int
 	Ports    []string
 }
@@ -51,6 +53,7 @@ func (h *Held) Add(o *Held) {
 	h.MilliCPU += o.MilliCPU
 	h.Memory += o.Memory
 	h.Storage += o.Storage
+	h.PIDs += o.PIDs
 	h.Pods += o.Pods
 	h.Ports = append(h.Ports, o.Ports...)
 }
