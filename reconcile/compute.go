@@ -1,13 +1,11 @@
 package reconcile
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"reconciler/reconcile/assignment"
@@ -380,7 +378,7 @@ func (c *step) finish() Plan {
 	c.nameCommits()
 	slices.Sort(c.plan.Warnings)
 	c.plan.Warnings = slices.Compact(c.plan.Warnings)
-	c.plan.Changes = sortChanges(c.plan.Changes)
+	sortChanges(c.plan.Changes)
 	c.st.derived = c.of
 	c.sight.seenAt, c.sight.readiness, c.sight.minions = c.seenAt.list, c.readiness.list, c.looks.list
 	c.sight.of, c.sight.owners, c.sight.resting = c.of, c.owners, c.atRest.list
@@ -393,94 +391,4 @@ func (c *step) finish() Plan {
 	}
 	c.plan.State = c.sealed()
 	return c.plan
-}
-
-// sortChanges orders changes for people: by object, each object's by verb and instance. Those of one object mostly stand together.
-func sortChanges(list []Change) []Change {
-	type span struct{ from, to int } // of one object
-	var spans []span
-	compare := func(a, b span) int {
-		x, y := &list[a.from], &list[b.from]
-		return cmp.Or(driftFirst(x, y), x.Object.Compare(y.Object))
-	}
-	sorted := true
-	for i := range list {
-		if i > 0 && list[i].Drift == list[i-1].Drift && list[i].Object == list[i-1].Object {
-			spans[len(spans)-1].to++
-			continue
-		}
-		spans = append(spans, span{i, i + 1})
-		sorted = sorted && (i == 0 || compare(spans[len(spans)-2], spans[len(spans)-1]) < 0)
-	}
-	if !sorted {
-		slices.SortStableFunc(spans, compare)
-	}
-	within := func(i, j int32) int {
-		a, b := &list[i], &list[j]
-		return cmp.Or(strings.Compare(string(a.Verb), string(b.Verb)), strings.Compare(cmp.Or(a.Old, a.Instance), cmp.Or(b.Old, b.Instance)), strings.Compare(a.Reason, b.Reason))
-	}
-	order := make([]int32, 0, len(list))
-	for i := 0; i < len(spans); {
-		from := len(order)
-		for first := spans[i]; i < len(spans) && compare(first, spans[i]) == 0; i++ {
-			for j := spans[i].from; j < spans[i].to; j++ {
-				order = append(order, int32(j))
-			}
-		}
-		if of := order[from:]; !slices.IsSortedFunc(of, within) {
-			slices.SortStableFunc(of, within) // and not the changes, which are large
-			sorted = false
-		}
-	}
-	if sorted {
-		return list
-	}
-	for i := range order { // in place: there are many, and they are large
-		from := list[i]
-		for j := int32(i); order[j] != j; {
-			next := order[j]
-			if order[j] = j; next == int32(i) {
-				list[j] = from
-				break
-			}
-			list[j] = list[next]
-			j = next
-		}
-	}
-	return list
-}
-
-// sortRuns sorts what consists of few sorted runs, by merging them. The order of equals stays.
-func sortRuns[T any](list []T, compare func(a, b *T) int) []T {
-	ends := []int{0}
-	for i := 1; i < len(list); i++ {
-		if compare(&list[i-1], &list[i]) > 0 {
-			ends = append(ends, i)
-		}
-	}
-	ends = append(ends, len(list))
-	if len(ends) <= 2 {
-		return list
-	}
-	from, to := list, make([]T, 0, len(list))
-	for ; len(ends) > 2; from, to = to, from[:0] {
-		merged := []int{0}
-		for i := 0; i+1 < len(ends); i += 2 {
-			x, y := from[ends[i]:ends[i+1]], from[:0]
-			if i+2 < len(ends) {
-				y = from[ends[i+1]:ends[i+2]]
-			}
-			for len(x) > 0 && len(y) > 0 {
-				if compare(&x[0], &y[0]) <= 0 {
-					to, x = append(to, x[0]), x[1:]
-				} else {
-					to, y = append(to, y[0]), y[1:]
-				}
-			}
-			to = append(append(to, x...), y...)
-			merged = append(merged, len(to))
-		}
-		ends = merged
-	}
-	return from
 }

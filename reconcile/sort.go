@@ -1,0 +1,123 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// sortChanges orders changes for people, in place: by object, each object's by verb and instance. Those of one object mostly stand
+// together already, and most objects in their order: there are many changes, and they are large.
+func sortChanges(list []Change) {
+	sortByObject(list)
+	var order []int32
+	var of []Change
+	within := func(i, j int32) int { return list[i].compareWithin(&list[j]) }
+	for from, to := 0, 0; from < len(list); from = to {
+		order = order[:0]
+		for to = from; to < len(list) && list[to].compareObject(&list[from]) == 0; to++ {
+			order = append(order, int32(to))
+		}
+		if slices.IsSortedFunc(order, within) {
+			continue
+		}
+		slices.SortStableFunc(order, within)
+		of = append(of[:0], list[from:to]...)
+		for i, j := range order {
+			list[from+i] = of[int(j)-from]
+		}
+	}
+}
+
+// sortByObject orders changes by object. The order of those of one object stays.
+func sortByObject(list []Change) {
+	type span []Change // of one object
+	compare := func(a, b span) int { return a[0].compareObject(&b[0]) }
+	var spans []span
+	for from, to := 0, 0; from < len(list); from = to {
+		for to = from + 1; to < len(list) && list[to].Drift == list[from].Drift && list[to].Object == list[from].Object; to++ {
+		}
+		spans = append(spans, list[from:to])
+	}
+	sorted := 1
+	for sorted < len(spans) && compare(spans[sorted-1], spans[sorted]) <= 0 {
+		sorted++
+	}
+	if sorted >= len(spans) {
+		return
+	}
+	first, rest := spans[:sorted], spans[sorted:]
+	n := 0
+	for _, s := range first {
+		n += len(s)
+	}
+	aside := slices.Clone(list[n:])
+	for i, s := range rest {
+		rest[i], aside = aside[:len(s)], aside[len(s):]
+	}
+	slices.SortStableFunc(rest, compare)
+	for end := len(list); len(rest) > 0; { // from the end, where there is room now
+		from := &rest
+		if len(first) > 0 && compare(first[len(first)-1], rest[len(rest)-1]) > 0 {
+			from = &first
+		}
+		last := (*from)[len(*from)-1]
+		*from = (*from)[:len(*from)-1]
+		end -= len(last)
+		copy(list[end:], last)
+	}
+}
+
+// compareObject is the order of the objects that changes are of; drift goes first.
+func (c *Change) compareObject(o *Change) int {
+	if n := driftFirst(c, o); n != 0 {
+		return n
+	}
+	return c.Object.Compare(o.Object)
+}
+
+// compareWithin is the order of the changes of one object.
+func (c *Change) compareWithin(o *Change) int {
+	if n := strings.Compare(string(c.Verb), string(o.Verb)); n != 0 {
+		return n
+	}
+	if n := strings.Compare(cmp.Or(c.Old, c.Instance), cmp.Or(o.Old, o.Instance)); n != 0 {
+		return n
+	}
+	return strings.Compare(c.Reason, o.Reason)
+}
+
+// sortRuns sorts what consists of few sorted runs, by merging them. The order of equals stays.
+func sortRuns[T any](list []T, compare func(a, b *T) int) []T {
+	ends := []int{0}
+	for i := 1; i < len(list); i++ {
+		if compare(&list[i-1], &list[i]) > 0 {
+			ends = append(ends, i)
+		}
+	}
+	ends = append(ends, len(list))
+	if len(ends) <= 2 {
+		return list
+	}
+	from, to := list, make([]T, 0, len(list))
+	for ; len(ends) > 2; from, to = to, from[:0] {
+		merged := []int{0}
+		for i := 0; i+1 < len(ends); i += 2 {
+			x, y := from[ends[i]:ends[i+1]], from[:0]
+			if i+2 < len(ends) {
+				y = from[ends[i+1]:ends[i+2]]
+			}
+			for len(x) > 0 && len(y) > 0 {
+				if compare(&x[0], &y[0]) <= 0 {
+					to, x = append(to, x[0]), x[1:]
+				} else {
+					to, y = append(to, y[0]), y[1:]
+				}
+			}
+			to = append(append(to, x...), y...)
+			merged = append(merged, len(to))
+		}
+		ends = merged
+	}
+	return from
+}
