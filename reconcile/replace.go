@@ -110,13 +110,13 @@ func (r *rollout) begin(pod string, phase assignment.Phase, lost, ready bool) {
 	case phase == assignment.Run:
 		r.present++
 		if !lost {
-			r.doubled[pod] = true
+			r.doubled.add(pod)
 		}
 	case ready:
-		r.promised[pod] = true
+		r.promised.add(pod)
 	}
 	if !lost {
-		r.begun[pod] = true
+		r.begun.add(pod)
 		delete(r.ending, pod)
 	}
 }
@@ -136,7 +136,7 @@ func (c *step) stopFirst(w want, id, old string, ch *Change) {
 			ch.Waiting = "enough other replicas to be ready"
 			return
 		}
-		r.unready[w.pod] = true
+		r.unready.add(w.pod)
 		delete(r.promised, w.pod)
 	}
 	c.goAway(old, "replaced by "+id)

@@ -54,6 +54,13 @@ func amount(text string, all int, up bool) int {
 // pods is a set of a controller's replicas by the names of their pods.
 type pods map[string]bool
 
+func (p *pods) add(pod string) {
+	if *p == nil {
+		*p = pods{}
+	}
+	(*p)[pod] = true
+}
+
 // but is how many there are besides one.
 func (p pods) but(pod string) int {
 	if p[pod] {
@@ -88,7 +95,7 @@ func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
 		}
 		if r == nil {
 			n := c.of.replicas(w.key)
-			r = &rollout{limits: limitsOf(w.rolls, c.in.Settings, n), replicas: n, begun: pods{}, ending: pods{}, doubled: pods{}, unready: make(pods, n), promised: pods{}}
+			r = &rollout{limits: limitsOf(w.rolls, c.in.Settings, n), replicas: n}
 			for b := range c.st.Bindings.Of(w.key) {
 				if c.mayRun(b) {
 					r.present++
@@ -98,8 +105,7 @@ func (c *step) lookAtRollouts(wants []want, slots map[string][]string) {
 		}
 		w.roll = r
 		if w.asks.none {
-			r.unready[w.pod] = true
-			continue
+			continue // nothing of it can be replaced
 		}
 		c.lookAt(r, *w, slots[slot(w.key.Namespace, w.pod, w.controller)])
 	}
@@ -130,19 +136,20 @@ func (c *step) lookAt(r *rollout, w want, ids []string) {
 		}
 	}
 	if !ready {
-		r.unready[w.pod] = true
+		r.unready.add(w.pod)
 	}
 	if live > 1 {
-		r.doubled[w.pod] = true
+		r.doubled.add(w.pod)
 	}
 	if prepared > 0 && ready {
-		r.promised[w.pod] = true
+		r.promised.add(w.pod)
 	}
 	switch {
 	case live > 1 || prepared > 0 || fresh:
-		r.begun[w.pod] = true
+		r.begun.add(w.pod)
 	case leaving > 0:
-		r.begun[w.pod], r.ending[w.pod] = true, true
+		r.begun.add(w.pod)
+		r.ending.add(w.pod)
 	}
 }
 
