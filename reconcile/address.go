@@ -91,61 +91,79 @@ func fromUint32(v uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
+// spot is a minion that instances are bound to, with the addresses of its pod network, a /24, that bindings have.
+type spot struct {
+	minion string
+	net    netip.Prefix
+	taken  [4]uint64 // a bit for each last byte
+	next   uint8     // none before it is free
+	number int32     // of the minion in the table of bindings, -1: not known
+}
+
+// has tells whether the address with a last byte is taken.
+func (s *spot) has(n uint8) bool { return s.taken[n/64]&(1<<(n%64)) != 0 }
+
+func (s *spot) take(n uint8) { s.taken[n/64] |= 1 << (n % 64) }
+
+// spot is that of a minion.
+func (c *step) spot(minion string) *spot {
+	s := c.spots[minion]
+	if s == nil {
+		s = &spot{minion: minion, net: c.st.Minions[minion].Network, next: 2, number: -1}
+		if c.spots == nil {
+			c.spots = map[string]*spot{}
+		}
+		c.spots[minion] = s
+		for b := range c.st.Bindings.On(minion) {
+			c.takeAddress(minion, b.Address)
+		}
+	}
+	return s
+}
+
+// spotAt is that of a minion by its number in the room.
+func (c *step) spotAt(on int) *spot {
+	if c.spotsAt == nil {
+		c.spotsAt = make([]*spot, c.room().Len())
+	}
+	if c.spotsAt[on] == nil {
+		c.spotsAt[on] = c.spot(c.room().Name(on))
+	}
+	return c.spotsAt[on]
+}
+
 // podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
-func (c *step) podAddress(h *hosts) (netip.Addr, bool) {
-	for ; h.next < 255; h.next++ {
-		n := h.next
-		if h.taken[n] {
+func (c *step) podAddress(s *spot) (netip.Addr, bool) {
+	for ; s.next < 255; s.next++ {
+		n := s.next
+		if s.has(n) {
 			continue
 		}
-		a := h.net.Addr().As4()
-		a[3] += byte(n)
-		if address := netip.AddrFrom4(a); h.net.Contains(address.Next()) {
+		a := s.net.Addr().As4()
+		a[3] += n
+		if address := netip.AddrFrom4(a); s.net.Contains(address.Next()) {
 			if len(c.st.Resting) > 0 {
 				if _, rests := c.st.Resting[address]; rests {
 					continue
 				}
 			}
-			h.taken[n] = true
+			s.take(n)
 			return address, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-// hosts are the addresses of a minion's pod network, a /24.
-type hosts struct {
-	net   netip.Prefix
-	taken [256]bool // by last byte
-	next  int       // none before it is free
-}
-
-// hostsOf are the addresses of a minion that bindings have.
-func (c *step) hostsOf(minion string) *hosts {
-	h := c.taken[minion]
-	if h == nil {
-		h = &hosts{net: c.st.Minions[minion].Network, next: 2}
-		if c.taken == nil {
-			c.taken = map[string]*hosts{}
-		}
-		c.taken[minion] = h
-		for b := range c.st.Bindings.On(minion) {
-			c.takeAddress(minion, b.Address)
-		}
-	}
-	return h
-}
-
 // takeAddress notes that a binding on a minion has an address. One that is not of its pod network is nobody's.
 func (c *step) takeAddress(minion string, a netip.Addr) {
 	if n := c.st.Minions[minion].Network; n.Contains(a) && a.Is4() {
-		c.hostsOf(minion).taken[a.As4()[3]] = true
+		c.spot(minion).take(a.As4()[3])
 	}
 }
 
 // isTaken tells whether a binding has an address of a minion's pod network.
 func (c *step) isTaken(minion string, a netip.Addr) bool {
-	return c.st.Minions[minion].Network.Contains(a) && a.Is4() && c.hostsOf(minion).taken[a.As4()[3]]
+	return c.st.Minions[minion].Network.Contains(a) && a.Is4() && c.spot(minion).has(a.As4()[3])
 }
 
 // rest keeps a freed address from being given again at once.

@@ -28,7 +28,7 @@ func (c *step) create(w want, again bool) {
 		c.change(ch)
 		return
 	}
-	ch.Minion = c.spot(at).minion
+	ch.Minion = c.spotAt(at).minion
 	if ch.Instance = c.bind(w, at, assignment.Run, &ch); ch.Instance != "" {
 		w.roll.run()
 	}
@@ -66,9 +66,9 @@ func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", env.size, variablesMax), true
 		return ""
 	}
-	at := c.spot(on)
+	at := c.spotAt(on)
 	minion := at.minion
-	address, ok := c.podAddress(at.hosts)
+	address, ok := c.podAddress(at)
 	if !ok {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("pod network %s of minion %s is used up", c.st.Minions[minion].Network, minion), true
 		return ""
@@ -86,27 +86,6 @@ func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 	at.number = c.st.Bindings.t.minions.last
 	c.room().TakeAt(on, w.demand())
 	return id
-}
-
-// spot is what is known of a minion that something was bound to in this step.
-type spot struct {
-	minion string
-	hosts  *hosts
-	number int32 // its number in the table of bindings, -1: not known
-}
-
-// spot is that of a minion by its number in the room.
-func (c *step) spot(on int) *spot {
-	if c.spots == nil {
-		c.spots = make([]*spot, c.room().Len())
-	}
-	s := c.spots[on]
-	if s == nil {
-		name := c.room().Name(on)
-		s = &spot{name, c.hostsOf(name), -1}
-		c.spots[on] = s
-	}
-	return s
 }
 
 // agentNeeds is what a pod needs of its minion's agent.
