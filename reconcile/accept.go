@@ -176,9 +176,10 @@ func (c *step) unsettledOwners(diff *difference) iter.Seq[schema.Key] {
 		}
 	}
 	return func(yield func(schema.Key) bool) {
-		for o, list := range t.owners.lists {
+		for o := range t.owners.buckets {
+			list := t.owners.buckets[o].list
 			rested := o < len(was.resting) && len(was.resting[o]) > 0 && oneList(was.resting[o], list)
-			if len(list) > 0 && (!rested || changed[int32(o)]) && !yield(t.owners.keys[o]) {
+			if len(list) > 0 && (!rested || changed[int32(o)]) && !yield(t.owners.buckets[o].key) {
 				return
 			}
 		}

@@ -24,7 +24,7 @@ func (c *step) assign() {
 	is := &told{fleet: c.st.Fleet, decided: c.st.Minions, names: r.names, instances: make([][]assignment.Instance, len(r.names))}
 	for i, n := range r.numbers {
 		if n >= 0 {
-			is.instances[i] = t.assigned[n]
+			is.instances[i] = t.work[n].instances
 		}
 	}
 	was := c.toldBefore(is)
@@ -55,7 +55,7 @@ func (c *step) assign() {
 		a := c.assignment(name, &n, nil) // nobody told of it in this step
 		if t != nil {
 			if m := t.minions.numberOf(name, -1); m >= 0 {
-				a.Instances = t.assigned[m]
+				a.Instances = t.work[m].instances
 			}
 		}
 		is.all[name] = a
@@ -93,17 +93,18 @@ func (c *step) makeInstances() {
 		s.add(w.spec).json = w.json
 	}
 	for _, m := range t.minions.sorted {
-		if t.assigned[m] == nil {
+		if t.work[m].instances == nil {
 			t = c.edit()
-			t.assigned[m], t.holds[m] = t.instances(m, s)
+			t.work[m].instances, t.work[m].holds = t.instances(m, s)
 		}
 	}
 }
 
 // instances are those of a minion, by id, and what they hold.
 func (t *bindingTable) instances(m int32, s *specs) ([]assignment.Instance, *hold) {
-	out, h := make([]assignment.Instance, 0, len(t.minions.lists[m])), &hold{}
-	for _, n := range t.minions.lists[m] {
+	list := t.minions.buckets[m].list
+	out, h := make([]assignment.Instance, 0, len(list)), &hold{}
+	for _, n := range list {
 		b := t.bound.at(n)
 		of, known := s.of(b), b.Known()
 		h.add(of)

@@ -78,12 +78,11 @@ func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 	for n := 6; c.st.Bindings.Get(id) != nil; n++ {
 		id = w.pod + "-" + strings.ReplaceAll(uid, "-", "")[:n]
 	}
-	c.putOn(&Binding{
+	at.number = c.add(&Binding{
 		ID: id, UID: uid, Namespace: w.key.Namespace, Pod: w.pod, Controller: w.controller, Minion: minion, Address: address,
 		Hash: w.hash, Spec: w.spec, Labels: w.labels, Annotations: w.annotations, Env: env.list,
 		Created: c.now, Version: c.next(), Revision: c.st.Applied.Hash, Phase: phase, Since: c.now, Fence: w.fence, Fenced: w.fence,
 	}, at.number)
-	at.number = c.st.Bindings.t.minions.last
 	c.room().TakeAt(on, w.demand())
 	return id
 }

@@ -21,17 +21,22 @@ type Bindings struct{ t *bindingTable }
 
 // bindingTable is dense: a binding has a number as long as it is there, and its minion and its owner have theirs.
 type bindingTable struct {
-	bound    paged[bound]   // by number
-	leaving  map[int32]bool // in Drain or Stop
-	free     []int32
-	count    int
-	token    *token                  // another whenever something changes that routes are made of
-	assigned [][]assignment.Instance // by number of the minion: what it is to run; nil = to be made anew
-	holds    []*hold                 // by the same: what its bindings hold; nil = to be summed up anew
-	ids      numbers
-	minions  index[string]     // each sorted by id
-	owners   index[schema.Key] // each from old to new
-	edition  *edition          // nil: it is shared, and not to be changed
+	bound   paged[bound]   // by number
+	leaving map[int32]bool // in Drain or Stop
+	free    []int32
+	count   int
+	token   *token // another whenever something changes that routes are made of
+	work    []work // by number of the minion
+	ids     numbers
+	minions index[string]     // each sorted by id
+	owners  index[schema.Key] // each from old to new
+	edition *edition          // nil: it is shared, and not to be changed
+}
+
+// work is what is worked out of the bindings of a minion.
+type work struct {
+	instances []assignment.Instance // what it is to run; nil = to be made anew
+	holds     *hold                 // what they hold; nil = to be summed up anew
 }
 
 // bound is a binding with the numbers of its owner and its minion; nil is free.
@@ -43,10 +48,9 @@ type bound struct {
 // token is something that is different from all others.
 type token struct{ _ byte }
 
-// edition is what of a table belongs to its only user already.
+// edition is what the only user of a table knows of it.
 type edition struct {
-	minions, owners owned
-	token           bool // that of the table is new, and nobody has it
+	token bool // that of the table is new, and nobody has it
 }
 
 // BindingsOf are some bindings, of which the last of one id counts. Specs that are the same become one.
@@ -65,7 +69,7 @@ func BindingsOf(list ...Binding) Bindings {
 				specs[b.Hash] = b.Spec
 			}
 		}
-		t.put(&b, -1)
+		t.put(&b)
 	}
 	t.edition = nil
 	return Bindings{t}
@@ -94,7 +98,7 @@ func (s Bindings) All() iter.Seq[*Binding] {
 			return
 		}
 		for _, m := range s.t.minions.sorted {
-			for _, n := range s.t.minions.lists[m] {
+			for _, n := range s.t.minions.buckets[m].list {
 				if !yield(s.t.at(n)) {
 					return
 				}
@@ -156,7 +160,7 @@ func (s Bindings) With(b Binding) Bindings {
 	if b.Spec == nil {
 		b.Spec = &schema.PodSpec{}
 	}
-	t.put(&b, -1)
+	t.put(&b)
 	t.edition = nil
 	return Bindings{t}
 }
@@ -219,8 +223,8 @@ func (s Bindings) Owners() iter.Seq[schema.Key] {
 		if s.t == nil {
 			return
 		}
-		for o, list := range s.t.owners.lists {
-			if len(list) > 0 && !yield(s.t.owners.keys[o]) {
+		for i := range s.t.owners.buckets {
+			if o := &s.t.owners.buckets[i]; len(o.list) > 0 && !yield(o.key) {
 				return
 			}
 		}
@@ -273,40 +277,45 @@ func (t *bindingTable) edit() *bindingTable {
 	}
 	out := *t
 	out.bound, out.free, out.leaving = t.bound.edit(), slices.Clone(t.free), maps.Clone(t.leaving)
-	out.assigned, out.holds = slices.Clone(t.assigned), slices.Clone(t.holds)
+	out.work = slices.Clone(t.work)
 	out.ids = t.ids.edit()
 	out.minions, out.owners = t.minions.edit(), t.owners.edit()
 	out.edition = e
 	return &out
 }
 
-// put takes a binding over, which is not changed any more. maybe is the number of its minion, as far as is known.
-func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
-	k := owner(b.Namespace, b.Pod, b.Controller)
-	if n, ok := t.number(b.ID); ok {
-		x := t.bound.at(n)
-		if old := x.Binding; old.Minion == b.Minion && t.owners.keys[x.owner] == k && old.Created.Equal(b.Created) {
-			t.note(n, b)
-			if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
-				t.renew()
-			}
-			if old.Phase != b.Phase || old.Spec != b.Spec || old.Fence != b.Fence {
-				t.assigned[x.minion] = nil
-			}
-			if old.Spec != b.Spec {
-				t.holds[x.minion] = nil
-			}
-			if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving != b.Serving || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
-				t.minions.touch(x.minion, &t.edition.minions)
-				t.owners.touch(x.owner, &t.edition.owners)
-			}
-			t.bound.change(n).Binding = b // a later version of the same keeps its place: nothing else changes while it is there
-			return n, false
-		}
-		t.drop(b.ID)
-	} else {
-		added = true
+// put takes a binding over, which is not changed any more, in place of that with its id, if there is one.
+func (t *bindingTable) put(b *Binding) (number int32, added bool) {
+	n, ok := t.number(b.ID)
+	if !ok {
+		return t.add(b, -1), true
 	}
+	x := t.bound.at(n)
+	old := x.Binding
+	if old.Minion != b.Minion || t.owners.buckets[x.owner].key != owner(b.Namespace, b.Pod, b.Controller) || !old.Created.Equal(b.Created) {
+		t.drop(b.ID)
+		return t.add(b, -1), false
+	}
+	t.note(n, b)
+	if old.Serving != b.Serving || old.Address != b.Address || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) {
+		t.renew()
+	}
+	if old.Phase != b.Phase || old.Spec != b.Spec || old.Fence != b.Fence {
+		t.work[x.minion].instances = nil
+	}
+	if old.Spec != b.Spec {
+		t.work[x.minion].holds = nil
+	}
+	if old.Phase != b.Phase || old.Hash != b.Hash || old.Serving != b.Serving || old.Spec != b.Spec || !sameMap(old.Labels, b.Labels) || !sameMap(old.Annotations, b.Annotations) {
+		t.minions.touch(x.minion)
+		t.owners.touch(x.owner)
+	}
+	t.bound.change(n).Binding = b // a later version of the same keeps its place: nothing else changes while it is there
+	return n, false
+}
+
+// add takes over a binding with an id that no other has. maybe is the number of its minion, as far as is known.
+func (t *bindingTable) add(b *Binding, maybe int32) int32 {
 	var n int32
 	var x *bound
 	if last := len(t.free) - 1; last >= 0 {
@@ -319,14 +328,14 @@ func (t *bindingTable) put(b *Binding, maybe int32) (number int32, added bool) {
 	t.note(n, b)
 	t.count++
 	t.ids.add(hashString(b.ID), n)
-	x.minion = t.minions.add(b.Minion, maybe, n, &t.edition.minions, func(x, y int32) int { return strings.Compare(t.at(x).ID, t.at(y).ID) }, strings.Compare)
-	for len(t.assigned) < len(t.minions.keys) {
-		t.assigned, t.holds = append(t.assigned, nil), append(t.holds, nil)
+	x.minion = t.minions.add(b.Minion, maybe, n, func(x, y int32) int { return strings.Compare(t.at(x).ID, t.at(y).ID) }, strings.Compare)
+	for len(t.work) < len(t.minions.buckets) {
+		t.work = append(t.work, work{})
 	}
-	t.assigned[x.minion], t.holds[x.minion] = nil, nil
+	t.work[x.minion] = work{}
 	t.renew()
-	x.owner = t.owners.add(k, t.owners.last, n, &t.edition.owners, func(x, y int32) int { return t.at(x).compareAge(t.at(y)) }, nil)
-	return n, added
+	x.owner = t.owners.add(owner(b.Namespace, b.Pod, b.Controller), t.owners.last, n, func(x, y int32) int { return t.at(x).compareAge(t.at(y)) }, nil)
+	return n
 }
 
 // at is the binding with a number, nil if that is free.
@@ -365,9 +374,9 @@ func (t *bindingTable) drop(id string) {
 	x := *t.bound.at(n)
 	t.ids.remove(hashString(id), func(i int32) bool { return i == n })
 	t.renew()
-	t.assigned[x.minion], t.holds[x.minion] = nil, nil
-	t.minions.remove(x.Minion, n, &t.edition.minions)
-	t.owners.remove(t.owners.keys[x.owner], n, &t.edition.owners)
+	t.work[x.minion] = work{}
+	t.minions.remove(x.minion, n)
+	t.owners.remove(x.owner, n)
 	t.bound.change(n).Binding = nil
 	delete(t.leaving, n)
 	t.free = append(t.free, n)
@@ -393,12 +402,24 @@ func value(b *Binding) Binding {
 }
 
 // put adds a binding, or takes the place of that with its id.
-func (c *step) put(b Binding) { c.putOn(&b, -1) }
+func (c *step) put(b Binding) {
+	if n, added := c.edit().put(&b); added {
+		c.unseen(n)
+	}
+}
 
-// putOn is put where the number of the minion may be known. It takes the binding over.
-func (c *step) putOn(b *Binding, maybe int32) {
-	if n, added := c.edit().put(b, maybe); added && int(n) < len(c.seenAt.list) && (c.seenAt.list[n] != 0 || c.readiness.list[n] != unsure) {
-		c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure // of another, that had the number before
+// add is put of a binding with an id that no other has, on a minion whose number may be known. It takes the binding over, and returns
+// the number of the minion.
+func (c *step) add(b *Binding, maybe int32) (minion int32) {
+	t := c.edit()
+	c.unseen(t.add(b, maybe))
+	return t.minions.last
+}
+
+// unseen notes that a binding with a number is new: what was seen is of another, that had the number before.
+func (c *step) unseen(n int32) {
+	if int(n) < len(c.seenAt.list) && (c.seenAt.list[n] != 0 || c.readiness.list[n] != unsure) {
+		c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure
 	}
 }
 

@@ -65,15 +65,16 @@ func (c *step) observe() {
 		t = (*bindingTable)(nil).edit()
 	}
 	if t.edition != nil { // what is put from here on makes other lists than those that are noted here
-		t.edition.minions, t.edition.owners = nil, nil
+		t.minions.edition++
+		t.owners.edition++
 	}
 	was := c.in.State.sight
 	if was == nil || was.now.After(c.now) || was.minReady != c.in.Settings.MinReady {
 		was = &sight{}
 	}
-	c.seenAt, c.readiness, c.looks = carry(was.seenAt, t.bound.n), carry(was.readiness, t.bound.n), carry(was.minions, len(t.minions.keys))
+	c.seenAt, c.readiness, c.looks = carry(was.seenAt, t.bound.n), carry(was.readiness, t.bound.n), carry(was.minions, len(t.minions.buckets))
 	c.sight = &sight{now: c.now, minReady: c.in.Settings.MinReady}
-	c.changed = make([]bool, len(t.owners.keys))
+	c.changed = make([]bool, len(t.owners.buckets))
 	c.roster.renumber(c.st.Bindings.t)
 	for at, name := range c.roster.names {
 		m := &c.roster.minions[at]
@@ -81,7 +82,7 @@ func (c *step) observe() {
 		var list []int32
 		bound, lost := i >= 0, !c.roster.calm[at] && !c.roster.nodes[at].Lost.IsZero()
 		if bound {
-			list = t.minions.lists[i]
+			list = t.minions.buckets[i].list
 			l := look{report: m.Report, reported: m.Reported, list: list, lost: lost, calm: c.roster.calm[at]}
 			if int(i) < len(was.minions) {
 				if x := &was.minions[i]; x.settled && x.report == l.report && x.reported.Equal(l.reported) && x.lost == l.lost && x.calm == l.calm && oneList(x.list, l.list) {
@@ -126,11 +127,11 @@ func (c *step) overlook(t *bindingTable) {
 		return
 	}
 	for _, m := range t.minions.sorted {
-		if c.roster.find(t.minions.keys[m]) >= 0 {
+		if c.roster.find(t.minions.buckets[m].key) >= 0 {
 			continue
 		}
 		c.looks.edit()[m] = look{}
-		for _, n := range t.minions.lists[m] {
+		for _, n := range t.minions.buckets[m].list {
 			c.seenAt.edit()[n], c.readiness.edit()[n] = 0, unsure
 			c.changed[t.bound.at(n).owner] = true
 		}

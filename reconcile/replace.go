@@ -209,11 +209,11 @@ func (c *step) unrested(do func(n int32, b *Binding)) {
 	if t == nil {
 		return
 	}
-	for o, list := range t.owners.lists {
+	for o := range t.owners.buckets {
 		if o < len(c.restingOwner) && c.restingOwner[o] {
 			continue
 		}
-		for _, n := range list {
+		for _, n := range t.owners.buckets[o].list {
 			do(n, t.at(n))
 		}
 	}

@@ -42,8 +42,8 @@ func (c *step) room() *place.Fleet {
 		c.fleet.Seed = c.crowd
 	} else if c.fleet.Track(); t != nil {
 		for _, m := range t.minions.sorted {
-			if i := c.fleet.Index(t.minions.keys[m]); i >= 0 {
-				for _, n := range t.minions.lists[m] {
+			if i := c.fleet.Index(t.minions.buckets[m].key); i >= 0 {
+				for _, n := range t.minions.buckets[m].list {
 					d := held(t.at(n))
 					c.fleet.TakeAt(i, &d)
 				}
@@ -76,13 +76,13 @@ type hold struct {
 // sum sums up what the bindings of a minion held before this step, unless that is known.
 func (c *step) sum(m int32) *hold {
 	t := c.in.State.Bindings.t
-	if h := t.holds[m]; h != nil {
+	if h := t.work[m].holds; h != nil {
 		return h
 	}
 	h := t.sumUp(m, c.specs())
 	// It is kept for later steps, in the copy of this one: others may sum up the same from t at the same time.
-	if own := c.edit(); slices.Equal(own.minions.lists[m], t.minions.lists[m]) {
-		own.holds[m] = h
+	if own := c.edit(); slices.Equal(own.minions.buckets[m].list, t.minions.buckets[m].list) {
+		own.work[m].holds = h
 	}
 	return h
 }
@@ -90,7 +90,7 @@ func (c *step) sum(m int32) *hold {
 // sumUp sums up what the bindings of a minion hold.
 func (t *bindingTable) sumUp(m int32, s *specs) *hold {
 	h := &hold{}
-	for _, n := range t.minions.lists[m] {
+	for _, n := range t.minions.buckets[m].list {
 		h.add(s.of(t.bound.at(n)))
 	}
 	return h

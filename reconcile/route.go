@@ -38,7 +38,7 @@ type routedService struct {
 // unchanged tells whether a service that was routed has the portal IP, the owners of its endpoints and their bindings still.
 func unchanged(was *routedService, t *bindingTable, portal netip.Addr, owners []int32) bool {
 	return was.portal == portal && slices.Equal(was.owners, owners) &&
-		slices.EqualFunc(was.owners, was.lists, func(o int32, list []int32) bool { return oneList(t.owners.lists[o], list) })
+		slices.EqualFunc(was.owners, was.lists, func(o int32, list []int32) bool { return oneList(t.owners.buckets[o].list, list) })
 }
 
 // same tells whether both are of the same.
@@ -206,7 +206,7 @@ func (c *step) routes(is *routed) []netproxy.Service {
 		if simple && record.Kept == nil && len(c.plan.Warnings) == warned && len(c.plan.Changes) == changed {
 			r := routedService{offer: offer, portal: portal, owners: slices.Clone(owners), routes: slices.Clone(out[from:])}
 			for _, o := range owners {
-				r.lists = append(r.lists, t.owners.lists[o])
+				r.lists = append(r.lists, t.owners.buckets[o].list)
 			}
 			is.of = append(is.of, r)
 		}
@@ -258,7 +258,8 @@ func (c *step) serving(t *bindingTable) (serving selection, held map[netip.AddrP
 			resting[o] = true
 		}
 	}
-	for o, list := range t.owners.lists {
+	for o := range t.owners.buckets {
+		list := t.owners.buckets[o].list
 		rests := c.ownerRests(int32(o))
 		if len(list) == 0 || rests && !resting[int32(o)] {
 			continue
@@ -305,7 +306,7 @@ func holdsPorts(s *schema.PodSpec) bool {
 func (t *bindingTable) selected(out []int32, o int32, selector map[string]string) []int32 {
 	var labels map[string]string
 	matches := false
-	for _, n := range t.owners.lists[o] {
+	for _, n := range t.owners.buckets[o].list {
 		b := t.at(n)
 		if !b.Serving {
 			continue

@@ -105,11 +105,11 @@ func (c *step) slots() map[string][]string {
 	if t == nil {
 		return out
 	}
-	for o, list := range t.owners.lists {
+	for o := range t.owners.buckets {
 		if o < len(c.restingOwner) && c.restingOwner[o] {
 			continue
 		}
-		for _, n := range list {
+		for _, n := range t.owners.buckets[o].list {
 			b := t.at(n)
 			s := slot(b.Namespace, b.Pod, b.Controller)
 			out[s] = append(out[s], b.ID)

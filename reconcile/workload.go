@@ -20,7 +20,7 @@ func (c *step) findBusy() {
 		if c.in.State.sight != nil {
 			was = c.in.State.sight.resting
 		}
-		c.restingOwner, c.atRest = make([]bool, len(t.owners.keys)), carry(was, len(t.owners.keys))
+		c.restingOwner, c.atRest = make([]bool, len(t.owners.buckets)), carry(was, len(t.owners.buckets))
 	}
 	odd := map[schema.Key]bool{} // of which something was found that nobody knows
 	for _, s := range c.strays {
@@ -30,7 +30,7 @@ func (c *step) findBusy() {
 	for _, w := range c.of.workloads {
 		quiet := !c.halted(w.key) && (len(odd) == 0 || !odd[w.key])
 		if known && quiet {
-			if o, ok := c.restedBefore(w); ok && t.owners.is(w.key, o) && c.restedSo(o, t.owners.lists[o]) {
+			if o, ok := c.restedBefore(w); ok && t.owners.is(w.key, o) && c.restedSo(o, t.owners.buckets[o].list) {
 				c.owners[w.id], c.restingOwner[o] = o, true
 				continue // nothing that counts is another than it was
 			}
@@ -43,7 +43,7 @@ func (c *step) findBusy() {
 		if quiet && !w.odd && c.restsInRecord(w) && c.restsInFleet(w, o) {
 			if o >= 0 {
 				c.restingOwner[o] = true
-				c.atRest.edit()[o] = t.owners.lists[o]
+				c.atRest.edit()[o] = t.owners.buckets[o].list
 			}
 			continue
 		}
@@ -104,7 +104,7 @@ func (c *step) restsInFleet(w *workload, o int32) bool {
 		return w.replicas == 0
 	}
 	t := c.st.Bindings.t
-	list := t.owners.lists[o]
+	list := t.owners.buckets[o].list
 	if len(list) != w.replicas {
 		return false
 	}
