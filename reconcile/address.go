@@ -111,7 +111,7 @@ func (c *step) spot(minion string) *spot {
 	if s == nil {
 		s = &spot{minion: minion, net: c.st.Minions[minion].Network, next: 2, number: -1}
 		if c.spots == nil {
-			c.spots = map[string]*spot{}
+			c.spots = make(map[string]*spot, min(len(c.roster.names), len(c.wanted)))
 		}
 		c.spots[minion] = s
 		for b := range c.st.Bindings.On(minion) {

@@ -123,10 +123,14 @@ func newStep(in Input) *step {
 	c.roster = newRoster(&in, before)
 	c.st.Resting = maps.Clone(in.State.Resting)
 	if c.st.Objects == nil {
-		c.st.Objects, c.ownObjects = map[string]Record{}, true
+		n := 0
+		if in.Set != nil {
+			n = in.Set.Len()
+		}
+		c.st.Objects, c.ownObjects = make(map[string]Record, n), true
 	}
 	if c.st.Minions == nil {
-		c.st.Minions, c.ownMinions = map[string]Node{}, true
+		c.st.Minions, c.ownMinions = make(map[string]Node, len(in.Minions)), true
 	}
 	if c.st.Resting == nil {
 		c.st.Resting = map[netip.Addr]time.Time{}

@@ -9,44 +9,36 @@ import (
 // sortChanges orders changes for people, in place: by object, each object's by verb and instance. Those of one object mostly stand
 // together already, and most objects in their order: there are many changes, and they are large.
 func sortChanges(list []Change) {
-	sortByObject(list)
-	var order []int32
-	var of []Change
-	within := func(i, j int32) int { return list[i].compareWithin(&list[j]) }
-	for from, to := 0, 0; from < len(list); from = to {
-		order = order[:0]
-		for to = from; to < len(list) && list[to].compareObject(&list[from]) == 0; to++ {
-			order = append(order, int32(to))
-		}
-		if slices.IsSortedFunc(order, within) {
-			continue
-		}
-		slices.SortStableFunc(order, within)
-		of = append(of[:0], list[from:to]...)
-		for i, j := range order {
-			list[from+i] = of[int(j)-from]
-		}
-	}
-}
-
-// sortByObject orders changes by object. The order of those of one object stays.
-func sortByObject(list []Change) {
-	type span []Change // of one object
-	compare := func(a, b span) int { return a[0].compareObject(&b[0]) }
 	var spans []span
+	var scratch scratch
+	sorted := 0 // so many at the beginning
 	for from, to := 0, 0; from < len(list); from = to {
 		for to = from + 1; to < len(list) && list[to].Drift == list[from].Drift && list[to].Object == list[from].Object; to++ {
 		}
+		scratch.sort(list[from:to])
 		spans = append(spans, list[from:to])
+		if n := len(spans); sorted == n-1 && (n == 1 || spans[n-2].compare(spans[n-1]) < 0) {
+			sorted = n
+		}
 	}
-	sorted := 1
-	for sorted < len(spans) && compare(spans[sorted-1], spans[sorted]) <= 0 {
-		sorted++
-	}
-	if sorted >= len(spans) {
+	if sorted == len(spans) || !mergeSpans(list, spans[:sorted], spans[sorted:]) {
 		return
 	}
-	first, rest := spans[:sorted], spans[sorted:]
+	for from, to := 0, 0; from < len(list); from = to {
+		for to = from + 1; to < len(list) && list[to].compareObject(&list[from]) == 0; to++ {
+		}
+		scratch.sort(list[from:to])
+	}
+}
+
+// span is changes of one object.
+type span []Change
+
+func (s span) compare(o span) int { return s[0].compareObject(&o[0]) }
+
+// mergeSpans sorts a list by object that consists of two lists of spans, of which the first is sorted. It tells whether several are of one
+// object.
+func mergeSpans(list []Change, first, rest []span) (several bool) {
 	n := 0
 	for _, s := range first {
 		n += len(s)
@@ -55,16 +47,47 @@ func sortByObject(list []Change) {
 	for i, s := range rest {
 		rest[i], aside = aside[:len(s)], aside[len(s):]
 	}
-	slices.SortStableFunc(rest, compare)
+	slices.SortStableFunc(rest, span.compare)
+	for i := range len(rest) - 1 {
+		several = several || rest[i].compare(rest[i+1]) == 0
+	}
 	for end := len(list); len(rest) > 0; { // from the end, where there is room now
 		from := &rest
-		if len(first) > 0 && compare(first[len(first)-1], rest[len(rest)-1]) > 0 {
-			from = &first
+		if len(first) > 0 {
+			order := first[len(first)-1].compare(rest[len(rest)-1])
+			several = several || order == 0
+			if order > 0 {
+				from = &first
+			}
 		}
 		last := (*from)[len(*from)-1]
 		*from = (*from)[:len(*from)-1]
 		end -= len(last)
 		copy(list[end:], last)
+	}
+	return several
+}
+
+// scratch is room to sort in.
+type scratch struct {
+	order []int
+	list  []Change
+}
+
+// sort orders changes of one object. The order of equals stays.
+func (s *scratch) sort(list []Change) {
+	compare := func(i, j int) int { return list[i].compareWithin(&list[j]) }
+	s.order = s.order[:0]
+	for i := range list {
+		s.order = append(s.order, i)
+	}
+	if slices.IsSortedFunc(s.order, compare) {
+		return
+	}
+	slices.SortStableFunc(s.order, compare) // and not the changes
+	s.list = append(s.list[:0], list...)
+	for i, j := range s.order {
+		list[i] = s.list[j]
 	}
 }
 

@@ -28,7 +28,8 @@ func TestSortRuns(t *testing.T) {
 }
 
 // TestSortChanges: they are sorted by object, then verb, then instance, and equals stay in their order. Mutants: what is put aside is
-// not sorted; of one object, what was put aside goes first; an object's changes are taken for sorted when the first two are.
+// not sorted; of one object, what was put aside goes first; an object's changes are taken for sorted when the first two are; that an
+// object has changes in several places is not noticed.
 func TestSortChanges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list []Change
