@@ -100,13 +100,21 @@ func (c *step) makeInstances() {
 	}
 }
 
-// instances are those of a minion, by id, and what they hold.
+// instances are those of a minion, by id, and what they hold. Its bindings lie about in memory, so they are gone through for one thing
+// after the other: a processor fetches at once what does not hang on each other, if little is between.
 func (t *bindingTable) instances(m int32, s *specs) ([]assignment.Instance, *hold) {
 	list := t.minions.buckets[m].list
 	out, h := make([]assignment.Instance, 0, len(list)), &hold{}
+	s.bound, s.found = s.bound[:0], s.found[:0]
 	for _, n := range list {
-		b := t.bound.at(n)
-		of, known := s.of(b), b.Known()
+		s.bound = append(s.bound, *t.bound.at(n))
+	}
+	for i := range s.bound {
+		s.found = append(s.found, s.of(&s.bound[i]))
+	}
+	for i, of := range s.found {
+		b := s.bound[i].Binding
+		known := b.Known()
 		h.add(of)
 		out = append(out, assignment.Instance{
 			ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: known.Pod, Controller: known.Controller, Created: b.Created, Hash: b.Hash,

@@ -8,8 +8,10 @@ import (
 // specs is what a step works out of the specs of bindings. Mostly all instances of an owner have one, so the last that was seen of
 // an owner stands by its number: there are many owners, and a map of the specs lies about in memory.
 type specs struct {
-	last []*ofSpec
-	all  map[*schema.PodSpec]*ofSpec
+	last  []*ofSpec
+	all   map[*schema.PodSpec]*ofSpec
+	bound []bound // scratch of instances
+	found []*ofSpec
 }
 
 // ofSpec is what all instances of a spec have in common.
