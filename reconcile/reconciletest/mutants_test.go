@@ -28,7 +28,7 @@ var mutants = []struct{ rule, file, from, to string }{
 	{"a freed address rests", "reconcile/address.go",
 		"if _, rests := c.st.Resting[address]; rests {", "if false {"},
 	{"no address is given twice", "reconcile/address.go",
-		"h.taken[n] = true", ""},
+		"s.take(n)", ""},
 	{"what may still run on a lost minion is waited for", "reconcile/pods.go",
 		"leaving = leaving || !gone || stuck\n\t\t\tif stuck {", "leaving = leaving || !gone\n\t\t\tif false {"},
 	{"what is kept on a lost minion is not moved", "reconcile/whenlost.go",
