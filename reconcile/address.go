@@ -91,8 +91,8 @@ func fromUint32(v uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }
 
-// spot is a minion that instances are bound to, with the addresses of its pod network, a /24, that bindings have.
-type spot struct {
+// site is a minion that instances are bound to, with the addresses of its pod network, a /24, that bindings have.
+type site struct {
 	minion string
 	net    netip.Prefix
 	taken  [4]uint64 // a bit for each last byte
@@ -101,19 +101,19 @@ type spot struct {
 }
 
 // has tells whether the address with a last byte is taken.
-func (s *spot) has(n uint8) bool { return s.taken[n/64]&(1<<(n%64)) != 0 }
+func (s *site) has(n uint8) bool { return s.taken[n/64]&(1<<(n%64)) != 0 }
 
-func (s *spot) take(n uint8) { s.taken[n/64] |= 1 << (n % 64) }
+func (s *site) take(n uint8) { s.taken[n/64] |= 1 << (n % 64) }
 
-// spot is that of a minion.
-func (c *step) spot(minion string) *spot {
-	s := c.spots[minion]
+// site is that of a minion.
+func (c *step) site(minion string) *site {
+	s := c.sites[minion]
 	if s == nil {
-		s = &spot{minion: minion, net: c.st.Minions[minion].Network, next: 2, number: -1}
-		if c.spots == nil {
-			c.spots = make(map[string]*spot, min(len(c.roster.names), len(c.wanted)))
+		s = &site{minion: minion, net: c.st.Minions[minion].Network, next: 2, number: -1}
+		if c.sites == nil {
+			c.sites = make(map[string]*site, min(len(c.roster.names), len(c.wanted)))
 		}
-		c.spots[minion] = s
+		c.sites[minion] = s
 		for b := range c.st.Bindings.On(minion) {
 			c.takeAddress(minion, b.Address)
 		}
@@ -121,19 +121,19 @@ func (c *step) spot(minion string) *spot {
 	return s
 }
 
-// spotAt is that of a minion by its number in the room.
-func (c *step) spotAt(on int) *spot {
-	if c.spotsAt == nil {
-		c.spotsAt = make([]*spot, c.room().Len())
+// siteAt is that of a minion by its number in the room.
+func (c *step) siteAt(on int) *site {
+	if c.sitesAt == nil {
+		c.sitesAt = make([]*site, c.room().Len())
 	}
-	if c.spotsAt[on] == nil {
-		c.spotsAt[on] = c.spot(c.room().Name(on))
+	if c.sitesAt[on] == nil {
+		c.sitesAt[on] = c.site(c.room().Name(on))
 	}
-	return c.spotsAt[on]
+	return c.sitesAt[on]
 }
 
 // podAddress is the lowest free address of a minion's pod network, from .2 on: .1 is the minion's own end.
-func (c *step) podAddress(s *spot) (netip.Addr, bool) {
+func (c *step) podAddress(s *site) (netip.Addr, bool) {
 	for ; s.next < 255; s.next++ {
 		n := s.next
 		if s.has(n) {
@@ -157,13 +157,13 @@ func (c *step) podAddress(s *spot) (netip.Addr, bool) {
 // takeAddress notes that a binding on a minion has an address. One that is not of its pod network is nobody's.
 func (c *step) takeAddress(minion string, a netip.Addr) {
 	if n := c.st.Minions[minion].Network; n.Contains(a) && a.Is4() {
-		c.spot(minion).take(a.As4()[3])
+		c.site(minion).take(a.As4()[3])
 	}
 }
 
 // isTaken tells whether a binding has an address of a minion's pod network.
 func (c *step) isTaken(minion string, a netip.Addr) bool {
-	return c.st.Minions[minion].Network.Contains(a) && a.Is4() && c.spot(minion).has(a.As4()[3])
+	return c.st.Minions[minion].Network.Contains(a) && a.Is4() && c.site(minion).has(a.As4()[3])
 }
 
 // rest keeps a freed address from being given again at once.

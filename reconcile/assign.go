@@ -100,8 +100,8 @@ func (c *step) makeInstances() {
 	}
 }
 
-// instances are those of a minion, by id, and what they hold. Its bindings lie about in memory, so they are gone through for one thing
-// after the other: a processor fetches at once what does not hang on each other, if little is between.
+// instances are those of a minion, by id, and what they hold. Its bindings lie about in memory, so they are gone through once to find
+// them, once to find their specs, and then to copy: short loops let a processor wait for several of them at the same time.
 func (t *bindingTable) instances(m int32, s *specs) ([]assignment.Instance, *hold) {
 	list := t.minions.buckets[m].list
 	out, h := make([]assignment.Instance, 0, len(list)), &hold{}

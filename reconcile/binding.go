@@ -28,7 +28,7 @@ func (c *step) create(w want, again bool) {
 		c.change(ch)
 		return
 	}
-	ch.Minion = c.spotAt(at).minion
+	ch.Minion = c.siteAt(at).minion
 	if ch.Instance = c.bind(w, at, assignment.Run, &ch); ch.Instance != "" {
 		w.roll.run()
 	}
@@ -66,7 +66,7 @@ func (c *step) bind(w want, on int, phase assignment.Phase, ch *Change) string {
 		ch.Waiting, ch.Blocked = fmt.Sprintf("its service variables are %d bytes, more than %d", env.size, variablesMax), true
 		return ""
 	}
-	at := c.spotAt(on)
+	at := c.siteAt(on)
 	minion := at.minion
 	address, ok := c.podAddress(at)
 	if !ok {

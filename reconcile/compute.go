@@ -92,8 +92,8 @@ type step struct {
 	changed       []bool                    // by number of the owner: one of its instances is on a minion that was looked at
 	portalsToken  *token                    // another if a portal IP changed in this step
 	missing       map[string][]string       // minions that have not acknowledged the withdrawal, by draining instance
-	spotsAt       []*spot                   // by number of the minion in fleet
-	spots         map[string]*spot          // by minion, of those that were asked for
+	sitesAt       []*site                   // by number of the minion in fleet
+	sites         map[string]*site          // by minion, of those that were asked for
 	portals       map[netip.Addr]bool       // of records
 	networks      map[netip.Addr]bool       // pod networks of minions
 	nextNetwork   netip.Addr                // see freeNetwork

@@ -16,13 +16,13 @@ import (
 
 // made is what a plan from scratch gives out for its pods.
 type made struct {
-	byID    map[string]*reconcile.Binding
+	bound   []*reconcile.Binding
 	changes []reconcile.Change
 	on      [][]assignment.Instance
 }
 
-// floor is the peer of a plan from scratch: for each pod the place that package place gives it, a binding under its id, a change and an
-// instance for its minion, and nothing decided, checked, recorded or sorted.
+// floor is the peer of a plan from scratch: for each pod the place that package place gives it, a binding, a change and an instance for its
+// minion, and nothing decided, checked, found by its id, recorded or sorted.
 func floor(minions int) (out made) {
 	fleet := make([]place.Minion, minions)
 	names := make([]string, minions)
@@ -32,7 +32,7 @@ func floor(minions int) (out made) {
 	}
 	f := place.New(fleet)
 	pods := minions * podsPerMinion
-	out = made{make(map[string]*reconcile.Binding, pods), make([]reconcile.Change, 0, pods), make([][]assignment.Instance, minions)}
+	out = made{make([]*reconcile.Binding, 0, pods), make([]reconcile.Change, 0, pods), make([][]assignment.Instance, minions)}
 	addresses := make([]byte, minions)
 	on := make([][]*reconcile.Binding, minions)
 	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
@@ -50,7 +50,7 @@ func floor(minions int) (out made) {
 			addresses[at]++
 			b := &reconcile.Binding{ID: id, UID: uid, Namespace: "n", Pod: pod, Controller: controller, Minion: names[at], Hash: controller, Spec: spec,
 				Address: netip.AddrFrom4([4]byte{11, byte(at >> 8), byte(at), addresses[at]}), Created: now, Since: now, Phase: assignment.Run}
-			out.byID[id] = b
+			out.bound = append(out.bound, b)
 			on[at] = append(on[at], b)
 			out.changes = append(out.changes, reconcile.Change{Verb: reconcile.Create, Object: key, Instance: id, Minion: b.Minion, Reason: "new in Git"})
 		}

@@ -10,21 +10,21 @@ type index[K comparable] struct {
 	free    []int32
 	sorted  []int32 // numbers of buckets that have bindings, in the order of the keys; nil if that is not kept
 	last    int32   // number of the bucket that something was added to last
-	edition uint32  // another for each copy that is changed
+	turn    uint32  // another after each copy, and each share
 }
 
 // bucket is the bindings that have one key.
 type bucket[K comparable] struct {
-	key     K
-	list    []int32
-	edition uint32 // of the index that the list belongs to alone
+	key  K
+	list []int32
+	turn uint32 // of the index when the list became its own; it is still if that is its turn now
 }
 
 // take makes the list of a bucket the index's own, to be changed.
 func (g *index[K]) take(i int32) *bucket[K] {
 	x := &g.buckets[i]
-	if x.edition != g.edition {
-		x.list, x.edition = slices.Clone(x.list), g.edition
+	if x.turn != g.turn {
+		x.list, x.turn = slices.Clone(x.list), g.turn
 	}
 	return x
 }
@@ -33,7 +33,7 @@ func (g *index[K]) edit() index[K] {
 	out := *g
 	out.number = g.number.edit()
 	out.buckets, out.free, out.sorted = slices.Clone(g.buckets), slices.Clone(g.free), slices.Clone(g.sorted)
-	out.edition++
+	out.turn++
 	return out
 }
 
@@ -65,13 +65,13 @@ func (g *index[K]) is(key K, i int32) bool {
 func (g *index[K]) add(key K, maybe, n int32, order func(x, y int32) int, keys func(x, y K) int) int32 {
 	i := g.numberOf(key, maybe)
 	if i < 0 {
-		new := bucket[K]{key: key, edition: g.edition}
+		empty := bucket[K]{key: key, turn: g.turn}
 		if last := len(g.free) - 1; last >= 0 {
 			i, g.free = g.free[last], g.free[:last]
-			g.buckets[i] = new
+			g.buckets[i] = empty
 		} else {
 			i = int32(len(g.buckets))
-			g.buckets = append(g.buckets, new)
+			g.buckets = append(g.buckets, empty)
 		}
 		g.number.add(g.hash(key), i)
 		if keys != nil {
@@ -89,7 +89,11 @@ func (g *index[K]) add(key K, maybe, n int32, order func(x, y int32) int, keys f
 	return i
 }
 
-// touch makes the list of a key another, with the same in it.
+// share tells that somebody notes lists, to see later by their identity whether they are the same still: what changes from here on are
+// copies of them.
+func (g *index[K]) share() { g.turn++ }
+
+// touch makes the list of a key another than it was when the index was copied or shared last, with the same in it.
 func (g *index[K]) touch(i int32) { g.take(i) }
 
 func (g *index[K]) remove(i, n int32) {

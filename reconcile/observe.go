@@ -64,9 +64,9 @@ func (c *step) observe() {
 	if t == nil {
 		t = (*bindingTable)(nil).edit()
 	}
-	if t.edition != nil { // what is put from here on makes other lists than those that are noted here
-		t.minions.edition++
-		t.owners.edition++
+	if t.edition != nil {
+		t.minions.share()
+		t.owners.share()
 	}
 	was := c.in.State.sight
 	if was == nil || was.now.After(c.now) || was.minReady != c.in.Settings.MinReady {

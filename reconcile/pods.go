@@ -18,7 +18,8 @@ const oneAtATime = "another replica to be replaced: one at a time"
 func (c *step) decidePods() {
 	c.slotIDs, c.queue = c.slots(), map[int32][]want{}
 	wants := c.hold(c.active(c.wants(), c.slotIDs), c.slotIDs)
-	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants)+min(len(wants), len(c.set.Services))) // they, and the routes to them
+	// One for each, and one for each service, which there are not if there are no pods.
+	c.plan.Changes = slices.Grow(c.plan.Changes, len(wants)+min(len(wants), len(c.set.Services)))
 	c.rollouts = map[schema.Key]*rollout{}
 	c.lookAtRollouts(wants, c.slotIDs)
 	of := map[int32]int{}

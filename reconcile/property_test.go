@@ -374,8 +374,7 @@ func (w *world) checkKept(in reconcile.Input, s reconcile.State) {
 	}
 }
 
-// Mutants: bind does not take from the fleet; excludes does not look at host ports; Take does not count memory; Held.Add
-// does not count processes.
+// Mutants: bind does not take from the fleet; excludes does not look at host ports; Take does not count memory.
 func (w *world) checkRoom(s reconcile.State) {
 	taken, ports := map[string]schema.Resources{}, map[string]string{}
 	for id, b := range s.Bindings.ByID() {

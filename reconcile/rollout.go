@@ -77,7 +77,7 @@ type rollout struct {
 	begun    pods // being replaced
 	ending   pods // of them, those of which only an old instance is still to be gone
 	doubled  pods // with a second instance in Run
-	unready  pods // without a ready instance
+	unready  pods // without a ready instance; of a controller without instances nobody asks
 	promised pods // ready, to be stopped as soon as the images of their new instances are there
 }
 

@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the golden outputs")
 
 // TestScenarios runs every script of testdata and compares what it prints. The words of a script:
 //
-//	minion NAME [cpu=2000 mem=1024 pods=100 pids=0 disk=0 label=k:v can=FEATURE]   a minion joins and reports
+//	minion NAME [cpu=2000 mem=1024 pods=100 pids=0 disk=0 label=k:v can=FEATURE]   a minion joins and reports, or has this from now on
 //	commit HASH [Key: value]                             a revision; the indented lines below declare it, see declare
 //	touched HASH AUTHOR FILE...                          a commit before the next revision, or its own, newest first
 //	plan | step | settle                                 print the plan as diff does; one step; steps until nothing is left
@@ -121,7 +121,13 @@ func (s *script) do(line string, words, body []string) {
 	switch words[0] {
 	case "minion":
 		o := options(words[2:])
-		a := f.join(words[1], assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100)), PIDs: o.number("pids", 0), Storage: o.number("disk", 0) << 20}, o.labels("label"))
+		has := assignment.Capacity{MilliCPU: o.number("cpu", 2000), Memory: o.number("mem", 1024) << 20, Pods: int(o.number("pods", 100)), PIDs: o.number("pids", 0), Storage: o.number("disk", 0) << 20}
+		if a := f.agents[words[1]]; a != nil {
+			a.capacity = has
+			s.round()
+			break
+		}
+		a := f.join(words[1], has, o.labels("label"))
 		for _, can := range o["can"] {
 			a.features = append(a.features, schema.Feature(can))
 		}

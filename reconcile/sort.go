@@ -10,12 +10,12 @@ import (
 // together already, and most objects in their order: there are many changes, and they are large.
 func sortChanges(list []Change) {
 	var spans []span
-	var scratch scratch
+	var of sorter
 	sorted := 0 // so many at the beginning
 	for from, to := 0, 0; from < len(list); from = to {
 		for to = from + 1; to < len(list) && list[to].Drift == list[from].Drift && list[to].Object == list[from].Object; to++ {
 		}
-		scratch.sort(list[from:to])
+		of.sort(list[from:to])
 		spans = append(spans, list[from:to])
 		if n := len(spans); sorted == n-1 && (n == 1 || spans[n-2].compare(spans[n-1]) < 0) {
 			sorted = n
@@ -27,7 +27,7 @@ func sortChanges(list []Change) {
 	for from, to := 0, 0; from < len(list); from = to {
 		for to = from + 1; to < len(list) && list[to].compareObject(&list[from]) == 0; to++ {
 		}
-		scratch.sort(list[from:to])
+		of.sort(list[from:to])
 	}
 }
 
@@ -68,14 +68,14 @@ func mergeSpans(list []Change, first, rest []span) (several bool) {
 	return several
 }
 
-// scratch is room to sort in.
-type scratch struct {
+// sorter has room to sort in.
+type sorter struct {
 	order []int
 	list  []Change
 }
 
 // sort orders changes of one object. The order of equals stays.
-func (s *scratch) sort(list []Change) {
+func (s *sorter) sort(list []Change) {
 	compare := func(i, j int) int { return list[i].compareWithin(&list[j]) }
 	s.order = s.order[:0]
 	for i := range list {

@@ -67,7 +67,6 @@ type Fleet struct {
 	minions []Minion // sorted by name
 	free    []room   // of each
 	stocks  []stock  // of each
-	scarce  bool     // one of the stocks has ever been short
 	next    int      // where the next sample begins
 	pods    *pods
 	classes map[string]*class
@@ -101,7 +100,6 @@ func New(minions []Minion) *Fleet {
 		m := &f.minions[i]
 		l := newLeft(m)
 		f.free[i], f.stocks[i] = l.room, l.stock
-		f.scarce = f.scarce || l.short()
 		for _, p := range m.Held.Ports {
 			if m.Ports == nil {
 				m.Ports = map[string]bool{}
@@ -144,7 +142,6 @@ func (f *Fleet) Take(minion string, d Demand) {
 func (f *Fleet) TakeAt(i int, d *Demand) {
 	s := &f.stocks[i]
 	f.free[i].take(s, d, 1)
-	f.scarce = f.scarce || s.short()
 	if len(d.Ports) > 0 {
 		m := &f.minions[i]
 		if m.Ports == nil {
@@ -206,7 +203,7 @@ func (f *Fleet) best(t *trial) int {
 	k := f.class(t.Demand)
 	f.count(f.crowd(t.Demand))
 	var best int
-	if k.soft || t.rules != nil || len(t.Ports) > 0 || f.scarce || t.Storage > 0 || t.PIDs > 0 {
+	if k.soft || t.rules != nil || len(t.Ports) > 0 || t.Storage > 0 || t.PIDs > 0 {
 		best = f.search(t, k)
 	} else {
 		best = f.searchPlain(t.Demand, k)
@@ -400,7 +397,7 @@ func (f *Fleet) FitsInstead(minion string, d, back Demand) bool {
 		return false
 	}
 	r := left{f.free[i], f.stocks[i]}
-	r.take(&r.stock, &back, -1)
+	r.giveBack(&back)
 	t := f.trial(&d, f.departed(minion, &back))
 	return f.excludesWith(i, &r, back.Ports, &t) == ""
 }

@@ -75,29 +75,37 @@ func (r *room) take(of *stock, d *Demand, times int64) {
 
 // has tells whether there is enough for a pod, of what every pod takes.
 func (r *room) has(d *Demand) bool {
-	return r.pods > 0 && d.MilliCPU <= r.cpu && d.Memory <= r.memory
+	return r.pods > 0 && enough(d.MilliCPU, r.cpu) && enough(d.Memory, r.memory)
 }
+
+// enough tells whether there is enough of something. Who needs none of it does not mind that more is taken than there is.
+func enough(need, left int64) bool { return need == 0 || need <= left }
 
 // has is the same of what few pods take.
 func (s *stock) has(d *Demand) bool {
-	return (!s.measured || d.Storage <= s.storage) && (!s.counted || d.PIDs <= s.pids)
+	return (!s.measured || enough(d.Storage, s.storage)) && (!s.counted || enough(d.PIDs, s.pids))
 }
 
-// short tells whether there is too little even for a pod that takes nothing of it.
-func (s *stock) short() bool { return s.measured && s.storage < 0 || s.counted && s.pids < 0 }
+// giveBack gives back what a pod holds, for another in its place: that has at least as much as this had, even where more is taken
+// than there is, as on a minion that became smaller.
+func (l *left) giveBack(d *Demand) {
+	l.take(&l.stock, d, -1)
+	l.cpu, l.memory, l.pods = max(l.cpu, d.MilliCPU), max(l.memory, d.Memory), max(l.pods, 1)
+	l.storage, l.pids = max(l.storage, d.Storage), max(l.pids, d.PIDs)
+}
 
 // lacks says of what there is too little for a pod, "" if of nothing.
 func (l *left) lacks(d *Demand) string {
 	switch {
 	case l.pods < 1:
 		return "full of pods"
-	case d.MilliCPU > l.cpu:
+	case !enough(d.MilliCPU, l.cpu):
 		return fmt.Sprintf("lack cpu (need %dm)", d.MilliCPU)
-	case d.Memory > l.memory:
+	case !enough(d.Memory, l.memory):
 		return fmt.Sprintf("lack memory (need %d MiB)", d.Memory>>20)
-	case l.measured && d.Storage > l.storage:
+	case l.measured && !enough(d.Storage, l.storage):
 		return fmt.Sprintf("lack ephemeral storage (need %d MiB)", d.Storage>>20)
-	case l.counted && d.PIDs > l.pids:
+	case l.counted && !enough(d.PIDs, l.pids):
 		return fmt.Sprintf("lack processes (need %d)", d.PIDs)
 	}
 	return ""
