@@ -35,7 +35,7 @@ func plot(sizes []int, kinds []string, times map[string]map[int]time.Duration) s
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%d</text>`+"\n", x(n), height-margin+18, n)
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">minions, 30 pods each</text>`+"\n", width/2, height-14)
-	colours := []string{"#c0392b", "#2471a3", "#1e8449", "#7f8c8d"}
+	colours := []string{"#c0392b", "#2471a3", "#1e8449", "#7f8c8d", "#b7950b"}
 	for i, k := range kinds {
 		var points []string
 		for _, n := range sizes {
