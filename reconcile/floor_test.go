@@ -34,7 +34,7 @@ func floor(minions int) (out made) {
 	pods := minions * podsPerMinion
 	out = made{make([]*reconcile.Binding, 0, pods), make([]reconcile.Change, 0, pods), make([][]assignment.Instance, minions)}
 	addresses := make([]byte, minions)
-	on := make([][]*reconcile.Binding, minions)
+	var text [36]byte
 	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 	for c := range minions {
 		controller := fmt.Sprintf("r%05d", c)
@@ -44,21 +44,20 @@ func floor(minions int) (out made) {
 		for r := range podsPerMinion {
 			at, _ := f.ChooseAt(d)
 			f.TakeAt(at, d)
-			h := sha256.Sum256(strconv.AppendInt([]byte("f1 "), int64(c*podsPerMinion+r), 10))
-			pod, uid := controller+"-"+strconv.Itoa(r), hex.EncodeToString(h[:18])
+			h := sha256.Sum256(strconv.AppendInt(append(text[:0], "f1 "...), int64(c*podsPerMinion+r), 10))
+			hex.Encode(text[:], h[:18])
+			pod, uid := controller+"-"+strconv.Itoa(r), string(text[:])
 			id := pod + "-" + uid[:5]
 			addresses[at]++
 			b := &reconcile.Binding{ID: id, UID: uid, Namespace: "n", Pod: pod, Controller: controller, Minion: names[at], Hash: controller, Spec: spec,
 				Address: netip.AddrFrom4([4]byte{11, byte(at >> 8), byte(at), addresses[at]}), Created: now, Since: now, Phase: assignment.Run}
 			out.bound = append(out.bound, b)
-			on[at] = append(on[at], b)
-			out.changes = append(out.changes, reconcile.Change{Verb: reconcile.Create, Object: key, Instance: id, Minion: b.Minion, Reason: "new in Git"})
-		}
-	}
-	for m, list := range on {
-		for _, b := range list {
-			out.on[m] = append(out.on[m], assignment.Instance{ID: b.ID, UID: b.UID, Namespace: b.Namespace, Pod: b.Pod, Controller: b.Controller, Created: b.Created,
+			if out.on[at] == nil {
+				out.on[at] = make([]assignment.Instance, 0, podsPerMinion)
+			}
+			out.on[at] = append(out.on[at], assignment.Instance{ID: id, UID: uid, Namespace: b.Namespace, Pod: pod, Controller: controller, Created: now,
 				Hash: b.Hash, Address: b.Address, Phase: b.Phase})
+			out.changes = append(out.changes, reconcile.Change{Verb: reconcile.Create, Object: key, Instance: id, Minion: b.Minion, Reason: "new in Git"})
 		}
 	}
 	return out
