@@ -166,9 +166,8 @@ func (c *step) ruledBefore() bool {
 // demand is what a spec needs of a minion, without labels and hash of the pod.
 func demand(s *schema.PodSpec, namespace, pod, controller string) place.Demand {
 	l := s.Reserved()
-	d := place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, PIDs: l.PIDs, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
+	return place.Demand{MilliCPU: l.MilliCPU, Memory: l.Memory, Storage: l.Storage, PIDs: l.PIDs, Selector: s.NodeSelector, Tolerate: s.Tolerations, Needs: agentNeeds(s), Name: s.NodeName,
 		Group: owner(namespace, pod, controller).String(), Namespace: namespace, Affinity: s.Affinity, Spread: s.TopologySpreadConstraints, Ports: hostPorts(s)}
-	return d
 }
 
 // hostPorts are those of a pod, as place names them.

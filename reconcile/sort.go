@@ -9,25 +9,14 @@ import (
 // sortChanges orders changes for people, in place: by object, each object's by verb and instance. Those of one object mostly stand
 // together already, and most objects in their order: there are many changes, and they are large.
 func sortChanges(list []Change) {
-	var spans []span
-	var of sorter
+	var s sorter
+	spans := s.spans(list)
 	sorted := 0 // so many at the beginning
-	for from, to := 0, 0; from < len(list); from = to {
-		for to = from + 1; to < len(list) && list[to].Drift == list[from].Drift && list[to].Object == list[from].Object; to++ {
-		}
-		of.sort(list[from:to])
-		spans = append(spans, list[from:to])
-		if n := len(spans); sorted == n-1 && (n == 1 || spans[n-2].compare(spans[n-1]) < 0) {
-			sorted = n
-		}
+	for sorted < len(spans) && (sorted == 0 || spans[sorted-1].compare(spans[sorted]) < 0) {
+		sorted++
 	}
-	if sorted == len(spans) || !mergeSpans(list, spans[:sorted], spans[sorted:]) {
-		return
-	}
-	for from, to := 0, 0; from < len(list); from = to {
-		for to = from + 1; to < len(list) && list[to].compareObject(&list[from]) == 0; to++ {
-		}
-		of.sort(list[from:to])
+	if sorted < len(spans) && mergeSpans(list, spans[:sorted], spans[sorted:]) {
+		s.spans(list)
 	}
 }
 
@@ -72,6 +61,17 @@ func mergeSpans(list []Change, first, rest []span) (several bool) {
 type sorter struct {
 	order []int
 	list  []Change
+}
+
+// spans are the changes of each object, as they stand together, sorted.
+func (s *sorter) spans(list []Change) (out []span) {
+	for from, to := 0, 0; from < len(list); from = to {
+		for to = from + 1; to < len(list) && list[to].Drift == list[from].Drift && list[to].Object == list[from].Object; to++ {
+		}
+		s.sort(list[from:to])
+		out = append(out, list[from:to])
+	}
+	return out
 }
 
 // sort orders changes of one object. The order of equals stays.
